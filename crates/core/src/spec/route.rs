@@ -1,0 +1,37 @@
+//! Which traffic a service gets.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::table::{Balance, Limits, Network};
+
+/// Where the proxy listens for a service, and what it takes there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteSpec {
+    /// The listening address. Several HTTP services may share one.
+    pub listen: SocketAddr,
+    /// HTTP or any protocol.
+    pub kind: RouteKind,
+    /// How an instance is chosen.
+    pub balance: Balance,
+    /// Peers whose forwarding headers are believed; HTTP only. Belongs to the listener: services that share one must agree.
+    pub trusted: Vec<Network>,
+    /// Waits and sizes.
+    pub limits: Limits,
+}
+
+/// What a route carries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RouteKind {
+    /// HTTP, by host and path.
+    Http {
+        /// Host names, lower case; empty for any.
+        hosts: Vec<String>,
+        /// Path prefix, beginning with `/`.
+        path: String,
+    },
+    /// Any protocol, by connection.
+    Tcp,
+}

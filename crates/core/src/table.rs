@@ -1,0 +1,234 @@
+//! The route table: everything the proxy needs to know, as one value with a generation number.
+//!
+//! The agent always publishes the whole table, never a change to it; so there is nothing to get out of step, and the copy on
+//! the proxy's disk is enough to serve from. Which instance gets traffic follows from each target's [`Mode`].
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Generation, InstanceId, ReleaseNo, ServiceName};
+use crate::unit::{ByteSize, duration};
+
+/// The whole table.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Table {
+    /// Its version. Only grows.
+    pub generation: Generation,
+    /// What is listened on.
+    pub listeners: Vec<Listener>,
+    /// What is routed to.
+    pub services: Vec<Service>,
+}
+
+/// One listening socket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listener {
+    /// Where it listens. Port 0 is not allowed here.
+    pub address: SocketAddr,
+    /// What arrives there.
+    pub traffic: Traffic,
+}
+
+/// What a listener carries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Traffic {
+    /// HTTP/1.1, routed by host and path.
+    Http {
+        /// The routes; the most specific wins: an exact host before any host, then the longest path prefix.
+        routes: Vec<Route>,
+        /// Peers whose `X-Forwarded-*` headers are believed and extended, as `address/prefix`. From anybody else these
+        /// headers are replaced.
+        trusted: Vec<Network>,
+    },
+    /// Connections of any protocol, all of them to one service.
+    Tcp {
+        /// Where they go.
+        service: ServiceName,
+    },
+}
+
+/// Which requests go to which service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// The host names it serves, lower case, without port; empty for any.
+    pub hosts: Vec<String>,
+    /// The path prefix, beginning with `/`. `/shop` matches `/shop` and `/shop/…`, not `/shopping`.
+    pub path: String,
+    /// Where they go.
+    pub service: ServiceName,
+}
+
+/// An address range in CIDR notation: `10.0.0.0/8`, `::1/128`, or a single address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Network {
+    /// The address whose first bits count.
+    pub address: std::net::IpAddr,
+    /// How many bits count.
+    pub prefix: u8,
+}
+
+/// A service as the proxy sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    /// Its name.
+    pub name: ServiceName,
+    /// How a target is chosen.
+    pub balance: Balance,
+    /// Its instances.
+    pub targets: Vec<Target>,
+    /// If set, new requests wait instead of being sent on.
+    pub hold: Option<Hold>,
+    /// Waits and sizes.
+    pub limits: Limits,
+    /// A request that carries this secret in `cutover-token` may choose its instance with `cutover-instance`, and its answer
+    /// names the instance and release that gave it. This is how the agent looks through the router.
+    pub token: Option<String>,
+}
+
+/// How a target is chosen among those that serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Balance {
+    /// The one with the fewest requests in flight for its weight; ties in turn.
+    #[default]
+    LeastConnections,
+    /// Each in turn, by weight.
+    RoundRobin,
+}
+
+/// One instance as the proxy sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// Which instance.
+    pub instance: InstanceId,
+    /// Its own address.
+    pub address: SocketAddr,
+    /// Whether it gets traffic.
+    pub mode: Mode,
+}
+
+impl Target {
+    /// The release it runs.
+    pub fn release(&self) -> ReleaseNo {
+        self.instance.release
+    }
+}
+
+/// Whether a target gets traffic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// It takes its share of new requests.
+    Serving {
+        /// Its share, relative to the other serving targets; 1 to 1000.
+        weight: u16,
+    },
+    /// Known, but only a request that names it gets there.
+    Registered,
+    /// It gets nothing new. What it has may finish; idle connections to it are closed.
+    Draining,
+}
+
+/// Requests wait up to these limits while no target may take them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// How long one request waits before it is answered with 503.
+    #[serde(with = "duration")]
+    pub wait: Duration,
+    /// How many wait at once; one more is answered with 503.
+    pub requests: u32,
+}
+
+/// Waits and sizes of one service. A zero duration means no limit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// How long a connection to an instance may take to open.
+    #[serde(with = "duration")]
+    pub connect: Duration,
+    /// How long an instance may take from the end of the request to the head of its answer.
+    #[serde(with = "duration")]
+    pub answer: Duration,
+    /// How long a connection to an instance is kept idle. Below the 5 s after which common servers close theirs.
+    #[serde(with = "duration")]
+    pub keep_idle: Duration,
+    /// Bodies up to this size are read in full before a target is claimed, so that a slow upload holds nobody.
+    pub buffer_body: ByteSize,
+    /// The largest body that is passed on; 413 beyond.
+    pub max_body: ByteSize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(2),
+            answer: Duration::from_secs(60),
+            keep_idle: Duration::from_secs(4),
+            buffer_body: ByteSize(16 << 10),
+            max_body: ByteSize(100 << 20),
+        }
+    }
+}
+
+impl From<Network> for String {
+    fn from(network: Network) -> String {
+        format!("{}/{}", network.address, network.prefix)
+    }
+}
+
+impl TryFrom<String> for Network {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is not an address range: write for example 10.0.0.0/8 or ::1");
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix)),
+            None => (text.as_str(), None),
+        };
+        let address: std::net::IpAddr = address.parse().map_err(|_| wrong())?;
+        let bits = if address.is_ipv4() { 32 } else { 128 };
+        let prefix = prefix.map_or(Ok(bits), |p| p.parse().map_err(|_| wrong()))?;
+        if prefix <= bits { Ok(Self { address, prefix }) } else { Err(wrong()) }
+    }
+}
+
+impl Network {
+    /// Whether `peer` lies in this range. An IPv4 address written as IPv6 (`::ffff:10.0.0.1`) counts as IPv4.
+    pub fn contains(&self, peer: std::net::IpAddr) -> bool {
+        use std::net::IpAddr::{V4, V6};
+        match (self.address, peer.to_canonical()) {
+            (V4(a), V4(b)) => {
+                prefix_of(u128::from(a.to_bits()) << 96, self.prefix)
+                    == prefix_of(u128::from(b.to_bits()) << 96, self.prefix)
+            }
+            (V6(a), V6(b)) => prefix_of(a.to_bits(), self.prefix) == prefix_of(b.to_bits(), self.prefix),
+            _ => false,
+        }
+    }
+}
+
+fn prefix_of(bits: u128, prefix: u8) -> u128 {
+    if prefix == 0 { 0 } else { bits >> (128 - u32::from(prefix)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_contains_its_addresses() {
+        let network = |text: &str| Network::try_from(text.to_owned()).unwrap();
+        assert!(network("10.0.0.0/8").contains("10.9.8.7".parse().unwrap()));
+        assert!(network("10.0.0.0/8").contains("::ffff:10.9.8.7".parse().unwrap()));
+        assert!(!network("10.0.0.0/8").contains("11.0.0.1".parse().unwrap()));
+        assert!(network("::1").contains("::1".parse().unwrap()));
+        assert!(!network("::1").contains("127.0.0.1".parse().unwrap()));
+        assert!(network("0.0.0.0/0").contains("1.2.3.4".parse().unwrap()));
+        for text in ["10.0.0.0/33", "10.0.0/8", "x", "::1/129"] {
+            assert!(Network::try_from(text.to_owned()).is_err(), "{text} was taken for a network");
+        }
+    }
+}

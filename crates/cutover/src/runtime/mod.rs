@@ -1,0 +1,3 @@
+//! Runtimes: what starts and stops instances. One folder each.
+
+pub mod process;
