@@ -8,6 +8,11 @@
 pub mod failure;
 pub mod histogram;
 pub mod id;
+pub mod machine;
+pub mod plan;
+pub mod proof;
+pub mod release;
+pub mod rule;
 pub mod spec;
 pub mod stats;
 pub mod table;
@@ -15,4 +20,5 @@ pub mod unit;
 
 pub use failure::Failure;
 pub use id::{DeploymentId, Generation, InstanceId, ReleaseNo, ServiceName};
+pub use release::Release;
 pub use unit::{ByteSize, Timestamp};

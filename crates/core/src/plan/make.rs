@@ -1,0 +1,227 @@
+//! Makes plans from what is known and what is wanted.
+
+use super::{Kind, Plan, Refusal, Step};
+use crate::id::{InstanceId, ReleaseNo};
+use crate::machine::{Duty, Instance, Mark, Progress, ServiceState};
+use crate::release::Release;
+use crate::spec::{Ports, ServiceSpec};
+
+/// How many ended instances are kept for inspection.
+const KEPT_INSTANCES: usize = 5;
+
+/// What a deployment is asked to make live.
+#[derive(Debug, Clone, Copy)]
+pub struct Desired<'a> {
+    /// The specification.
+    pub spec: &'a ServiceSpec,
+    /// The digest of what it runs, if it has one.
+    pub fingerprint: Option<&'a str>,
+    /// Deploy it even if nothing has changed, or if it failed before.
+    pub again: bool,
+}
+
+/// Plans a new release. `live` is the release that serves now.
+pub fn deploy(state: &ServiceState, live: Option<&Release>, desired: Desired<'_>) -> Result<Plan, Refusal> {
+    refuse_if_occupied(state)?;
+    if let Some(live) = live.filter(|live| !desired.again && live.same_as(desired.spec, desired.fingerprint)) {
+        return Err(Refusal::Unchanged { service: state.name.clone(), release: live.number });
+    }
+    let release = ReleaseNo(state.last_release.0 + 1);
+    let mut plan = move_to(state, Kind::Deploy, release, desired.spec)?;
+    plan.steps.insert(0, Step::Prepare { release });
+    if desired.fingerprint.is_none() {
+        plan.notes.push("it runs in place: going back restores command and environment, not files".to_owned());
+    }
+    Ok(plan)
+}
+
+/// Plans the way back to an earlier release: the newest that served before the live one, or the one that is named.
+pub fn rollback(state: &ServiceState, to: Option<ReleaseNo>) -> Result<ReleaseNo, Refusal> {
+    refuse_if_occupied(state)?;
+    let service = || state.name.clone();
+    let kept = state.kept_releases();
+    match to {
+        Some(release) if kept.contains(&release) => Ok(release),
+        Some(release) => Err(Refusal::UnknownRelease { service: service(), release, kept }),
+        None => {
+            state.earlier_releases().first().copied().ok_or_else(|| Refusal::NothingToRollBackTo { service: service() })
+        }
+    }
+}
+
+/// Plans new instances of a release that is kept: to roll back to it, or to restart it.
+pub fn restart(state: &ServiceState, kind: Kind, release: &Release) -> Result<Plan, Refusal> {
+    refuse_if_occupied(state)?;
+    let mut plan = move_to(state, kind, release.number, &release.spec)?;
+    plan.steps.insert(0, Step::Prepare { release: release.number });
+    Ok(plan)
+}
+
+/// Plans more or fewer instances of the live release.
+pub fn scale(state: &ServiceState, live: &Release, replicas: u16) -> Result<Plan, Refusal> {
+    refuse_if_occupied(state)?;
+    let serving = state.serving();
+    if serving.is_empty() {
+        return Err(Refusal::NotRunning { service: state.name.clone() });
+    }
+    let wanted = usize::from(replicas.max(1));
+    let mut plan = skeleton(state, Kind::Scale, Some(live.number), &live.spec);
+    if wanted > serving.len() {
+        let more = new_instances(state, live.number, wanted - serving.len());
+        check_ports(state, &live.spec, more.len())?;
+        plan.steps = bring_up(&more, &live.spec);
+        plan.steps.push(Step::Shift { to: more.clone(), from: Vec::new() });
+        plan.steps.push(Step::Watch { instances: more, time: live.spec.rollout.watch });
+        plan.steps.push(Step::Commit { live: Some(live.number) });
+    } else if wanted < serving.len() {
+        let surplus = serving[wanted..].to_vec();
+        plan.steps = take_down(surplus, &live.spec, Some(live.number));
+    } else {
+        return Err(Refusal::Unchanged { service: state.name.clone(), release: live.number });
+    }
+    Ok(plan)
+}
+
+/// Plans the end of all instances; the releases stay.
+pub fn stop(state: &ServiceState, live: &Release) -> Result<Plan, Refusal> {
+    refuse_if_occupied(state)?;
+    let serving = state.serving();
+    if serving.is_empty() {
+        return Err(Refusal::NotRunning { service: state.name.clone() });
+    }
+    let mut plan = skeleton(state, Kind::Stop, None, &live.spec);
+    plan.steps = take_down(serving, &live.spec, None);
+    plan.notes.push("requests will be answered with 503 by the proxy until it is deployed again".to_owned());
+    Ok(plan)
+}
+
+/// Plans the end of a service: its instances, releases and route. `newest` is any release of it, for its limits.
+pub fn remove(state: &ServiceState, newest: &Release) -> Result<Plan, Refusal> {
+    refuse_if_occupied(state)?;
+    let mut plan = skeleton(state, Kind::Remove, None, &newest.spec);
+    let running = state.instances_with(|instance| instance.is_kept_alive());
+    plan.steps = take_down(running, &newest.spec, None);
+    let ended = state.instances_with(|instance| instance.duty == Duty::Gone);
+    plan.steps.push(Step::Prune { releases: state.releases.keys().copied().collect(), instances: ended });
+    plan.notes.push("its releases, logs and route go; its history stays".to_owned());
+    Ok(plan)
+}
+
+fn refuse_if_occupied(state: &ServiceState) -> Result<(), Refusal> {
+    let Some(deployment) = &state.deployment else { return Ok(()) };
+    let service = state.name.clone();
+    Err(match &deployment.progress {
+        Progress::Stuck { undo, .. } => Refusal::Stuck { service, deployment: deployment.id, reason: undo.to_string() },
+        _ => Refusal::Busy {
+            service,
+            deployment: deployment.id,
+            by: deployment.by.clone(),
+            since: deployment.began,
+            step: state.at_work().unwrap_or_default(),
+        },
+    })
+}
+
+/// All new instances beside all old ones, then all traffic at once, then the old ones go.
+fn move_to(state: &ServiceState, kind: Kind, release: ReleaseNo, spec: &ServiceSpec) -> Result<Plan, Refusal> {
+    let new = new_instances(state, release, usize::from(spec.replicas.max(1)));
+    check_ports(state, spec, new.len())?;
+    let old = state.serving();
+    let mut plan = skeleton(state, kind, Some(release), spec);
+    plan.steps = bring_up(&new, spec);
+    plan.steps.push(Step::Shift { to: new.clone(), from: old.clone() });
+    if !old.is_empty() {
+        plan.steps.push(Step::Drain { instances: old.clone(), within: spec.rollout.drain });
+    }
+    plan.steps.push(Step::Watch { instances: new, time: spec.rollout.watch });
+    plan.steps.push(Step::Commit { live: Some(release) });
+    if !old.is_empty() {
+        plan.steps.push(Step::Retire { instances: old });
+    }
+    plan.steps.extend(prune(state, release, spec));
+    Ok(plan)
+}
+
+fn skeleton(state: &ServiceState, kind: Kind, to: Option<ReleaseNo>, spec: &ServiceSpec) -> Plan {
+    Plan {
+        service: state.name.clone(),
+        kind,
+        from: state.live,
+        to,
+        steps: Vec::new(),
+        stream_drain: spec.rollout.stream_drain,
+        notes: Vec::new(),
+    }
+}
+
+fn new_instances(state: &ServiceState, release: ReleaseNo, count: usize) -> Vec<InstanceId> {
+    let numbers = (state.last_instance + 1..).take(count);
+    numbers.map(|number| InstanceId { service: state.name.clone(), release, number }).collect()
+}
+
+fn bring_up(new: &[InstanceId], spec: &ServiceSpec) -> Vec<Step> {
+    let instances = new.to_vec();
+    let within = spec.ready.within + spec.ready.stable_for;
+    let mut steps =
+        vec![Step::Start { instances: instances.clone() }, Step::Ready { instances: instances.clone(), within }];
+    if spec.ready.warm_up.is_some() {
+        steps.push(Step::WarmUp { instances: instances.clone() });
+    }
+    if let (Some(_), Some(first)) = (&spec.rollout.smoke, new.first()) {
+        steps.push(Step::Smoke { instance: first.clone(), within: spec.rollout.smoke_within });
+    }
+    if spec.route.is_some() {
+        steps.push(Step::Register { instances });
+    }
+    steps
+}
+
+fn take_down(old: Vec<InstanceId>, spec: &ServiceSpec, live: Option<ReleaseNo>) -> Vec<Step> {
+    vec![
+        Step::Shift { to: Vec::new(), from: old.clone() },
+        Step::Drain { instances: old.clone(), within: spec.rollout.drain },
+        Step::Commit { live },
+        Step::Retire { instances: old },
+    ]
+}
+
+fn prune(state: &ServiceState, new: ReleaseNo, spec: &ServiceSpec) -> Option<Step> {
+    let keep = spec.rollout.keep_releases.max(2) as usize;
+    let spared = |no: &ReleaseNo| *no == new || Some(*no) == state.live;
+    let runs = |no: ReleaseNo| state.instances.iter().any(|(id, instance)| id.release == no && instance.should_run());
+    let mut kept = 2;
+    let releases: Vec<ReleaseNo> = state
+        .releases
+        .iter()
+        .rev()
+        .filter(|(no, release)| {
+            if spared(no) || runs(**no) {
+                return false;
+            }
+            let worth_keeping = matches!(release.mark, Mark::Good | Mark::RolledBack) && kept < keep;
+            kept += usize::from(worth_keeping);
+            !worth_keeping
+        })
+        .map(|(no, _)| *no)
+        .collect();
+    let ended = state.instances_with(|instance| instance.duty == Duty::Gone);
+    let surplus = ended.len().saturating_sub(KEPT_INSTANCES);
+    let goes = |(at, id): (usize, InstanceId)| (at < surplus || releases.contains(&id.release)).then_some(id);
+    let instances: Vec<InstanceId> = ended.into_iter().enumerate().filter_map(goes).collect();
+    (!releases.is_empty() || !instances.is_empty()).then_some(Step::Prune { releases, instances })
+}
+
+/// With fixed ports, every instance that may still run holds one.
+fn check_ports(state: &ServiceState, spec: &ServiceSpec, more: usize) -> Result<(), Refusal> {
+    let Ports::Fixed(ports) = &spec.process.ports else { return Ok(()) };
+    let running = state.instances_with(Instance::should_run).len();
+    if running + more <= ports.len() {
+        return Ok(());
+    }
+    let reason = format!(
+        "{running} instances hold ports and {more} more would start, which takes {} ports, but {} are given",
+        running + more,
+        ports.len(),
+    );
+    Err(Refusal::CannotOverlap { service: state.name.clone(), reason })
+}

@@ -1,0 +1,9 @@
+//! Rules that answer one question each, from values: is it ready, has it drained, when to try again.
+
+mod backoff;
+mod drain;
+mod ready;
+
+pub use backoff::{poll_pause, revive_pause};
+pub use drain::{Drained, drained};
+pub use ready::{Gate, GateAnswer};

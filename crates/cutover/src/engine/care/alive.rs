@@ -1,0 +1,67 @@
+//! Keeps an instance alive: when it dies it gets no traffic, is started again after a pause, and must pass the gate again.
+
+use cutover_core::machine::{Event, Instance, ServiceState};
+use cutover_core::rule::revive_pause;
+use cutover_core::{InstanceId, ServiceName, Timestamp};
+
+use super::super::{Parts, RETRY};
+
+impl Parts {
+    /// One round: waits for its death if it is up, or brings it back if it is down. Returns early when its duty changes.
+    pub(super) async fn keep_alive(&self, service: &ServiceName, id: &InstanceId, known: &Instance) {
+        let duty = known.duty;
+        let changed = |state: &ServiceState| {
+            let on_trial = Self::on_trial(state, id);
+            on_trial || state.instances.get(id).is_none_or(|instance| instance.duty != duty)
+        };
+        if Self::on_trial(&self.ledger.state(service), id) {
+            // Its deployment watches it.
+            self.ledger.until(service, |state| !Self::on_trial(state, id)).await;
+            return;
+        }
+        let round = async {
+            match &known.down {
+                None => self.note_death(service, id).await,
+                Some((since, _)) => self.revive(service, id, *since).await,
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = self.ledger.until(service, changed) => {}
+            () = round => {}
+        }
+    }
+
+    async fn note_death(&self, service: &ServiceName, id: &InstanceId) {
+        let exit = self.world.runtime.exited(id).await;
+        tracing::warn!("{id} {exit}");
+        self.record(service, Event::InstanceDied { instance: id.clone(), exit: exit.to_string() }).await;
+        self.publish().await;
+    }
+
+    /// Starts it again. What does not come back in time is tried again, after a longer pause.
+    async fn revive(&self, service: &ServiceName, id: &InstanceId, since: Timestamp) {
+        let Ok(release) = self.release(service, id.release) else {
+            return tokio::time::sleep(RETRY).await;
+        };
+        let attempt = 1 + self.ledger.state(service).instances.get(id).map_or(0, |instance| instance.attempt);
+        self.sleep_until(since + revive_pause(&release.spec.process.restart, attempt)).await;
+        self.record(service, Event::InstanceRevived { instance: id.clone(), attempt }).await;
+        let limit = self.now() + release.spec.ready.within + release.spec.ready.stable_for;
+        let back = async {
+            self.start_one(service, id).await?;
+            self.pass_gate(&release.spec.ready, &self.target(service, id)?, limit).await
+        };
+        match back.await {
+            Ok(()) => {
+                self.record(service, Event::InstanceBack { instance: id.clone() }).await;
+                self.publish().await;
+            }
+            Err(failure) => {
+                tracing::warn!("{id} did not come back: {failure}");
+                let _ = self.world.runtime.stop(id, &release.spec.process.stop).await;
+                self.record(service, Event::InstanceDied { instance: id.clone(), exit: failure.summary }).await;
+            }
+        }
+    }
+}

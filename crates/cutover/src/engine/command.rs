@@ -1,0 +1,292 @@
+//! What people ask of the engine: plans, deployments, aborts, locks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cutover_core::machine::{Event, Outcome, Progress, ServiceState};
+use cutover_core::plan::{self, Desired, Kind, Plan, Refusal};
+use cutover_core::spec::{RouteSpec, ServiceSpec};
+use cutover_core::{DeploymentId, Failure, Release, ReleaseNo, ServiceName};
+use serde::{Deserialize, Serialize};
+
+use super::ledger::View;
+use super::port::JournalError;
+use super::{Engine, Parts};
+
+/// What somebody wants done to a service.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Request {
+    /// The service.
+    pub service: ServiceName,
+    /// What is wanted.
+    pub want: Want,
+    /// Who asks: shown to whoever comes next.
+    pub by: String,
+}
+
+/// What is wanted.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "want", rename_all = "snake_case")]
+pub enum Want {
+    /// A new release of this.
+    Deploy {
+        /// What to deploy.
+        spec: Box<ServiceSpec>,
+        /// Also if nothing has changed.
+        again: bool,
+    },
+    /// An earlier release.
+    Rollback {
+        /// Which; the newest that served before if not given.
+        to: Option<ReleaseNo>,
+    },
+    /// The same release in new instances.
+    Restart,
+    /// This many instances.
+    Scale {
+        /// How many.
+        replicas: u16,
+    },
+    /// No instances.
+    Stop,
+    /// Nothing of it.
+    Remove,
+}
+
+/// Why a command was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// It does not go together with what is known.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The journal cannot be written.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// What is to be deployed could not be looked at.
+    #[error("{0}")]
+    Failed(Failure),
+}
+
+/// A plan with the release that it is for, if that is new.
+struct Draft {
+    plan: Plan,
+    release: Option<Release>,
+    deadline: Duration,
+}
+
+impl Engine {
+    /// What would be done. Changes nothing.
+    pub async fn plan(&self, request: &Request) -> Result<Plan, CommandError> {
+        Ok(self.parts.draft(request).await?.plan)
+    }
+
+    /// Begins a deployment, which then goes on by itself.
+    pub async fn begin(&self, request: &Request) -> Result<DeploymentId, CommandError> {
+        let parts = &self.parts;
+        let _planning = parts.planning.lock().await;
+        let draft = parts.draft(request).await?;
+        let fingerprint = draft.release.as_ref().and_then(|release| release.fingerprint.clone());
+        if let Some(release) = draft.release {
+            parts.ledger.save_release(&request.service, release).await?;
+        }
+        let baseline = parts.baseline(&request.service).await;
+        let deadline = parts.now() + draft.deadline;
+        let records = parts
+            .ledger
+            .decide(&request.service, |view, state| {
+                refuse_if_locked(parts, state)?;
+                let (deployment, plan, by) = (next_deployment(view), draft.plan, request.by.clone());
+                Ok::<_, CommandError>(vec![Event::Planned { deployment, plan, by, deadline, fingerprint, baseline }])
+            })
+            .await?;
+        let service = request.service.clone();
+        parts.spawn(|parts| async move { parts.drive(&service).await });
+        Ok(records.iter().find_map(|record| record.deployment).unwrap_or_default())
+    }
+
+    /// Turns a running deployment back, or tries a failed undo again.
+    pub async fn abort(&self, service: &ServiceName, by: &str, reason: &str) -> Result<DeploymentId, CommandError> {
+        let parts = &self.parts;
+        let records = parts
+            .ledger
+            .decide(service, |_, state| {
+                let deployment = state.deployment.as_ref();
+                let deployment = deployment.ok_or_else(|| Refusal::NothingToAbort { service: service.clone() })?;
+                Ok::<_, CommandError>(match &deployment.progress {
+                    Progress::Stuck { .. } => vec![Event::UndoRetried { by: by.to_owned() }],
+                    Progress::Undoing { .. } | Progress::Undone { .. } => Vec::new(),
+                    _ if state.can_abort() => {
+                        vec![Event::AbortAsked { by: by.to_owned(), reason: reason.to_owned() }]
+                    }
+                    _ => return Err(Refusal::TooLate { service: service.clone(), deployment: deployment.id }.into()),
+                })
+            })
+            .await?;
+        if matches!(records.first().map(|record| &record.event), Some(Event::UndoRetried { .. })) {
+            let service = service.clone();
+            parts.spawn(|parts| async move { parts.drive(&service).await });
+        }
+        let state = parts.ledger.state(service);
+        let running = state.deployment.map(|deployment| deployment.id);
+        Ok(records.iter().find_map(|record| record.deployment).or(running).unwrap_or_default())
+    }
+
+    /// Locks a service against deployments for a time.
+    pub async fn lock(
+        &self,
+        service: &ServiceName,
+        by: &str,
+        reason: &str,
+        time: Duration,
+    ) -> Result<(), CommandError> {
+        let until = self.parts.now() + time;
+        let event = Event::Locked { by: by.to_owned(), reason: reason.to_owned(), until };
+        self.parts
+            .ledger
+            .decide(service, |view, state| {
+                known(view, service)?;
+                refuse_if_locked(&self.parts, state)?;
+                Ok::<_, CommandError>(vec![event])
+            })
+            .await
+            .map(drop)
+    }
+
+    /// Releases a lock. Fine if there is none.
+    pub async fn unlock(&self, service: &ServiceName, by: &str) -> Result<(), CommandError> {
+        self.parts
+            .ledger
+            .decide(service, |view, state| {
+                known(view, service)?;
+                let locked = state.lock.is_some();
+                Ok::<_, CommandError>(if locked { vec![Event::Unlocked { by: by.to_owned() }] } else { Vec::new() })
+            })
+            .await
+            .map(drop)
+    }
+
+    /// Waits until a deployment has ended or is stuck; `None` if it is stuck.
+    pub async fn ended(&self, service: &ServiceName, deployment: DeploymentId) -> Option<Outcome> {
+        let over = |state: &ServiceState| match &state.deployment {
+            Some(running) if running.id == deployment => matches!(running.progress, Progress::Stuck { .. }),
+            _ => true,
+        };
+        let state = self.parts.ledger.until(service, over).await;
+        let stuck = state.deployment.is_some_and(|running| running.id == deployment);
+        if stuck { None } else { state.last.filter(|last| last.deployment == deployment).map(|last| last.outcome) }
+    }
+}
+
+impl Parts {
+    async fn draft(&self, request: &Request) -> Result<Draft, CommandError> {
+        let service = &request.service;
+        refuse_if_locked(self, &self.ledger.state(service))?;
+        match &request.want {
+            Want::Deploy { spec, again } => self.draft_deploy(service, spec, *again).await,
+            want => self.draft_known(service, want).await,
+        }
+    }
+
+    async fn draft_deploy(
+        &self,
+        service: &ServiceName,
+        spec: &ServiceSpec,
+        again: bool,
+    ) -> Result<Draft, CommandError> {
+        let fingerprint = self.world.runtime.fingerprint(&spec.process).await;
+        let fingerprint = fingerprint.map_err(|error| {
+            CommandError::Failed(Failure::because(format!("could not look at what {service} would run"), &error))
+        })?;
+        let state = self.ledger.state(service);
+        let live = state.live.and_then(|no| self.ledger.view().release(service, no));
+        let plan = plan::deploy(&state, live.as_deref(), Desired { spec, fingerprint: fingerprint.as_deref(), again })?;
+        if let Some(route) = &spec.route {
+            self.check_route(service, route).await?;
+        }
+        let number = plan.to.unwrap_or_default();
+        let release = Release { number, made: self.now(), fingerprint, spec: spec.clone() };
+        Ok(Draft { plan, release: Some(release), deadline: spec.rollout.deadline })
+    }
+
+    async fn draft_known(&self, service: &ServiceName, want: &Want) -> Result<Draft, CommandError> {
+        let state = known(&self.ledger.view(), service)?.clone();
+        let not_running = || Refusal::NotRunning { service: service.clone() };
+        let live = || state.live.ok_or_else(not_running);
+        let kept = |no| self.release(service, no).map_err(CommandError::Failed);
+        let (plan, release) = match want {
+            Want::Rollback { to } => {
+                let release = kept(plan::rollback(&state, *to)?)?;
+                (plan::restart(&state, Kind::Rollback, &release)?, release)
+            }
+            Want::Restart => {
+                let release = kept(live()?)?;
+                (plan::restart(&state, Kind::Restart, &release)?, release)
+            }
+            Want::Scale { replicas } => {
+                let release = kept(live()?)?;
+                (plan::scale(&state, &release, *replicas)?, release)
+            }
+            Want::Stop => {
+                let release = kept(live()?)?;
+                (plan::stop(&state, &release)?, release)
+            }
+            Want::Remove | Want::Deploy { .. } => {
+                let newest = state.releases.keys().next_back().copied().ok_or_else(not_running)?;
+                let release = kept(newest)?;
+                (plan::remove(&state, &release)?, release)
+            }
+        };
+        if let Some(route) = release.spec.route.as_ref().filter(|_| plan.to.is_some()) {
+            self.check_route(service, route).await?;
+        }
+        Ok(Draft { plan, release: None, deadline: release.spec.rollout.deadline })
+    }
+
+    /// Whether the route can be had: no other service has it, and no stranger listens there.
+    async fn check_route(&self, service: &ServiceName, route: &RouteSpec) -> Result<(), CommandError> {
+        let table = self.board.table();
+        if let Some(conflict) = table.conflict(service, route) {
+            return Err(Refusal::RouteTaken {
+                service: service.clone(),
+                wanted: conflict.wanted,
+                owner: conflict.owner,
+            }
+            .into());
+        }
+        if table.listeners.iter().any(|listener| listener.address == route.listen) {
+            return Ok(());
+        }
+        self.world.router.can_listen(route.listen).await.map_err(|failure| {
+            let (reason, hint) = (failure.to_string(), failure.hint.clone());
+            Refusal::Preflight { service: service.clone(), reason, hint }.into()
+        })
+    }
+}
+
+fn known<'a>(view: &'a View, service: &ServiceName) -> Result<&'a ServiceState, Refusal> {
+    let state = view.services.get(service).filter(|state| !state.removed);
+    state.ok_or_else(|| Refusal::UnknownService { service: service.clone() })
+}
+
+fn refuse_if_locked(parts: &Parts, state: &ServiceState) -> Result<(), Refusal> {
+    let Some(lock) = state.lock_at(parts.now()) else { return Ok(()) };
+    Err(Refusal::Locked {
+        service: state.name.clone(),
+        by: lock.by.clone(),
+        reason: lock.reason.clone(),
+        until: lock.until,
+    })
+}
+
+fn next_deployment(view: &View) -> DeploymentId {
+    DeploymentId(view.last_deployment.0 + 1)
+}
+
+/// For those who hold an engine behind an `Arc`.
+impl Engine {
+    /// The release that is live, if one is.
+    pub fn live(&self, service: &ServiceName) -> Option<Arc<Release>> {
+        let view = self.parts.ledger.view();
+        view.release(service, view.services.get(service)?.live?)
+    }
+}

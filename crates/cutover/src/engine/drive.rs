@@ -1,0 +1,159 @@
+//! Drives one deployment to its end: ask the machine, announce, act, record.
+
+use std::sync::Arc;
+
+use cutover_core::machine::{Event, Next, Outcome, Progress, ServiceState};
+use cutover_core::plan::Step;
+use cutover_core::{Failure, ServiceName, Timestamp};
+
+use super::port::JournalError;
+use super::{Parts, RETRY};
+
+impl Parts {
+    /// Carries on until nothing is left to do for this service.
+    pub(super) async fn drive(self: &Arc<Self>, service: &ServiceName) {
+        loop {
+            let state = self.ledger.state(service);
+            match state.next() {
+                Next::Nothing => return,
+                Next::Begin(step) => self.announce(service, Next::Begin(step)).await,
+                Next::Perform(step, until) => self.forward(service, &state, step, until).await,
+                Next::BeginUndo(step) => self.turn_back(service, &state, step).await,
+                Next::Undo(step, until) => self.backward(service, &state, step, until).await,
+                Next::SkipUndo(step) => self.record_if(service, Next::SkipUndo(step), Event::UndoDone { step }).await,
+                Next::End(outcome) => self.end(service, outcome).await,
+            }
+        }
+    }
+
+    async fn forward(self: &Arc<Self>, service: &ServiceName, state: &ServiceState, index: usize, until: Timestamp) {
+        let Some(step) = step_of(state, index) else { return };
+        let performed = self.perform(service, &step, until);
+        let result = if step.only_observes() {
+            tokio::select! {
+                biased;
+                result = performed => result,
+                () = self.no_longer(service, Next::Perform(index, until)) => return,
+            }
+        } else {
+            performed.await
+        };
+        let event = match result {
+            Ok(()) => Event::StepDone { step: index },
+            Err(failure) => Event::StepFailed { step: index, failure },
+        };
+        self.record_if(service, Next::Perform(index, until), event).await;
+    }
+
+    /// Before the traffic goes back, those who get it back must be ready. Until then the new ones keep it.
+    async fn turn_back(self: &Arc<Self>, service: &ServiceName, state: &ServiceState, index: usize) {
+        let ready = match step_of(state, index) {
+            Some(Step::Shift { from, .. }) => self.ready_to_return(service, &from).await,
+            _ => Ok(()),
+        };
+        match ready {
+            Ok(()) => self.announce(service, Next::BeginUndo(index)).await,
+            Err(failure) => {
+                self.record_if(service, Next::BeginUndo(index), Event::UndoFailed { step: index, failure }).await;
+            }
+        }
+    }
+
+    async fn backward(self: &Arc<Self>, service: &ServiceName, state: &ServiceState, index: usize, until: Timestamp) {
+        let Some(step) = step_of(state, index) else { return };
+        let event = match self.undo(service, &step, until).await {
+            Ok(()) => Event::UndoDone { step: index },
+            Err(failure) => Event::UndoFailed { step: index, failure },
+        };
+        self.record_if(service, Next::Undo(index, until), event).await;
+    }
+
+    async fn end(&self, service: &ServiceName, outcome: Outcome) {
+        let proof = self.finish_proof(service).await;
+        self.record_if(service, Next::End(outcome.clone()), Event::Ended { outcome, proof }).await;
+    }
+
+    /// Announces what is next, if it still is.
+    async fn announce(&self, service: &ServiceName, next: Next) {
+        let now = self.now();
+        self.until_recorded(service, move |state| {
+            if state.next() == next { announcement(state, now).into_iter().collect() } else { Vec::new() }
+        })
+        .await;
+    }
+
+    /// Records what came of something, if the machine still waits for it, and announces what follows in the same breath.
+    async fn record_if(&self, service: &ServiceName, awaited: Next, event: Event) {
+        let now = self.now();
+        self.until_recorded(service, move |state| {
+            if state.next() != awaited {
+                return Vec::new();
+            }
+            let mut events = vec![event.clone()];
+            if let Event::StepDone { step } = event {
+                events.extend(follow_up(state, step + 1, now));
+            }
+            events
+        })
+        .await;
+    }
+
+    async fn until_recorded(&self, service: &ServiceName, events: impl Fn(&ServiceState) -> Vec<Event>) {
+        loop {
+            match self.ledger.decide(service, |_, state| Ok::<_, JournalError>(events(state))).await {
+                Ok(_) => return,
+                Err(error) => {
+                    tracing::error!("{error}; the deployment of {service} stands still until it can be written");
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        }
+    }
+
+    /// Waits until the machine wants something else than it wanted.
+    async fn no_longer(&self, service: &ServiceName, wanted: Next) {
+        self.ledger.until(service, |state| state.next() != wanted).await;
+    }
+}
+
+fn step_of(state: &ServiceState, index: usize) -> Option<Step> {
+    state.deployment.as_ref()?.plan.steps.get(index).cloned()
+}
+
+/// The event that announces what the machine wants next.
+fn announcement(state: &ServiceState, now: Timestamp) -> Option<Event> {
+    match state.next() {
+        Next::Begin(step) => Some(start_of(state, step, now)),
+        Next::BeginUndo(step) => {
+            let limit = step_of(state, step)?.limit() + undo_grace(state);
+            Some(Event::UndoStarted { step, until: now + limit })
+        }
+        _ => None,
+    }
+}
+
+/// The announcement of the step behind one that is done, to be made durable together with its end.
+fn follow_up(state: &ServiceState, next: usize, now: Timestamp) -> Option<Event> {
+    let deployment = state.deployment.as_ref()?;
+    let follows = matches!(deployment.progress, Progress::Forward { .. }) && next < deployment.plan.steps.len();
+    follows.then(|| start_of(state, next, now))
+}
+
+fn start_of(state: &ServiceState, step: usize, now: Timestamp) -> Event {
+    let deployment = state.deployment.as_ref().expect("a step begins only in a deployment");
+    let planned = &deployment.plan.steps[step];
+    let limit = now + planned.limit();
+    let until = if planned.heeds_deadline() { limit.min(deployment.deadline) } else { limit };
+    Event::StepStarted { step, until }
+}
+
+/// Undoing a shift drains the new instances as long as a drain may take.
+fn undo_grace(state: &ServiceState) -> std::time::Duration {
+    let steps = state.deployment.iter().flat_map(|deployment| &deployment.plan.steps);
+    steps.filter(|step| matches!(step, Step::Drain { .. })).map(Step::limit).max().unwrap_or_default()
+}
+
+/// What a deployment that ran out of time says.
+pub(super) fn out_of_time(step: &Step) -> Failure {
+    Failure::new(format!("the step '{}' did not end in time", step.name()))
+}

@@ -1,0 +1,99 @@
+//! Carries out the steps of a plan. One file per step that does more than one thing.
+//!
+//! **Invariant.** Each may be carried out twice, the second time after a crash in the middle of the first.
+
+mod drain;
+mod ready;
+mod register;
+mod start;
+mod watch;
+
+use std::sync::Arc;
+
+use cutover_core::plan::Step;
+use cutover_core::{Failure, InstanceId, ServiceName, Timestamp};
+
+use super::Parts;
+use super::drive::out_of_time;
+use super::port::{ProbeTarget, ReleaseOrder};
+
+impl Parts {
+    /// Carries out a step, until the given time at most.
+    pub(super) async fn perform(
+        self: &Arc<Self>,
+        service: &ServiceName,
+        step: &Step,
+        until: Timestamp,
+    ) -> Result<(), Failure> {
+        match step {
+            Step::Prepare { release } => {
+                let release = self.release(service, *release)?;
+                let order = ReleaseOrder {
+                    service: service.clone(),
+                    release: release.number,
+                    spec: release.spec.process.clone(),
+                    fingerprint: release.fingerprint.clone(),
+                };
+                let prepared = self.in_time(step, until, self.world.runtime.prepare(&order)).await?;
+                prepared.map_err(|e| Failure::because(format!("could not prepare release {}", release.number), &e))
+            }
+            Step::Start { instances } => self.start_all(service, instances).await,
+            Step::Ready { instances, .. } => self.await_ready(service, instances, until).await,
+            Step::WarmUp { instances } => self.warm_up(service, instances, until).await,
+            Step::Smoke { instance, .. } => self.smoke(service, instance, until).await,
+            Step::Register { instances } => self.register(service, instances, until).await,
+            Step::Shift { to, .. } => self.shift(service, to, until).await,
+            Step::Drain { instances, .. } => {
+                self.drain(instances, until).await;
+                self.note_streams_kept(service, instances).await;
+                Ok(())
+            }
+            Step::Watch { instances, .. } => self.watch(service, instances, until).await,
+            Step::Commit { .. } => Ok(()),
+            Step::Retire { instances } => {
+                self.publish().await;
+                self.retire_now(service, instances).await;
+                Ok(())
+            }
+            Step::Prune { releases, instances } => {
+                self.publish().await;
+                self.prune(service, releases, instances).await;
+                Ok(())
+            }
+        }
+    }
+
+    /// Runs something until the given time at most.
+    pub(super) async fn in_time<T>(
+        &self,
+        step: &Step,
+        until: Timestamp,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Failure> {
+        tokio::time::timeout(until.since(self.now()), work).await.map_err(|_| out_of_time(step))
+    }
+
+    /// Where an instance is to be looked at.
+    pub(super) fn target(&self, service: &ServiceName, instance: &InstanceId) -> Result<ProbeTarget, Failure> {
+        let address = self.ledger.state(service).instances.get(instance).and_then(|found| found.address);
+        let address = address.ok_or_else(|| Failure::new(format!("{instance} has no address yet")))?;
+        Ok(ProbeTarget { instance: instance.clone(), address })
+    }
+
+    /// What can be removed is removed; what cannot is left, and said: it hurts nobody.
+    async fn prune(&self, service: &ServiceName, releases: &[cutover_core::ReleaseNo], instances: &[InstanceId]) {
+        for instance in instances {
+            if let Err(error) = self.world.runtime.forget(instance).await {
+                tracing::warn!("could not remove the records of {instance}: {error}");
+            }
+        }
+        for release in releases {
+            if let Err(error) = self.world.runtime.discard(service, *release).await {
+                tracing::warn!("could not remove release {release} of {service}: {error}");
+            }
+        }
+        if let Err(error) = self.ledger.drop_releases(service, releases).await {
+            tracing::warn!("could not forget old releases of {service}: {error}");
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Starts instances.
+
+use cutover_core::machine::Event;
+use cutover_core::{Failure, InstanceId, ServiceName};
+use futures_util::future::try_join_all;
+
+use super::super::Parts;
+use super::super::port::StartOrder;
+
+impl Parts {
+    /// Starts all at once.
+    pub(super) async fn start_all(&self, service: &ServiceName, instances: &[InstanceId]) -> Result<(), Failure> {
+        try_join_all(instances.iter().map(|instance| self.start_one(service, instance))).await.map(drop)
+    }
+
+    /// Starts one, and records its address. The instance is known from the announcement of the step, so that a crash in
+    /// between leaves nothing that nobody knows.
+    pub(in super::super) async fn start_one(
+        &self,
+        service: &ServiceName,
+        instance: &InstanceId,
+    ) -> Result<(), Failure> {
+        let release = self.release(service, instance.release)?;
+        let known = self.ledger.state(service).instances.get(instance).cloned();
+        let attempt = known.as_ref().map_or(0, |known| known.attempt);
+        let order = StartOrder { instance: instance.clone(), attempt, spec: release.spec.process.clone() };
+        let started = self.world.runtime.start(&order).await;
+        let address = started.map_err(|error| Failure::because(format!("{instance} did not start"), &error))?;
+        if known.and_then(|known| known.address) != Some(address) {
+            self.record(service, Event::InstanceStarted { instance: instance.clone(), address }).await;
+        }
+        Ok(())
+    }
+}

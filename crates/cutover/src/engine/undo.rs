@@ -1,0 +1,78 @@
+//! Undoes steps, in the reverse order of the plan.
+//!
+//! What an undo changes at the router and which instances it ends has been announced by then, and is known from the state; so
+//! to undo is to bring the world in line with the state, and to wait until it is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cutover_core::plan::Step;
+use cutover_core::{Failure, InstanceId, ServiceName, Timestamp};
+
+use super::Parts;
+
+/// How long the old instances may take to be ready for the traffic's return, started again if need be.
+const READY_TO_RETURN: Duration = Duration::from_secs(60);
+
+/// The pause between two looks at them.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+impl Parts {
+    /// Undoes a step.
+    pub(super) async fn undo(
+        self: &Arc<Self>,
+        service: &ServiceName,
+        step: &Step,
+        until: Timestamp,
+    ) -> Result<(), Failure> {
+        match step {
+            Step::Shift { to, from } => {
+                self.shift(service, from, until).await?;
+                self.drain(to, until).await;
+                Ok(())
+            }
+            Step::Register { .. } => {
+                self.publish().await;
+                Ok(())
+            }
+            Step::Start { instances } => {
+                self.publish().await;
+                self.retire_now(service, instances).await;
+                Ok(())
+            }
+            // The copy of a release that failed is kept for inspection; pruning removes it.
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits until at least one of those who get the traffic back passes its probe. They are started again meanwhile if they
+    /// died. With nobody to give it back to (a first release), there is nothing to wait for.
+    pub(super) async fn ready_to_return(&self, service: &ServiceName, old: &[InstanceId]) -> Result<(), Failure> {
+        let limit = self.now() + READY_TO_RETURN;
+        loop {
+            let mut failure = None;
+            for instance in self.up_among(service, old) {
+                match self.probe_once(service, &instance).await {
+                    Ok(()) => return Ok(()),
+                    Err(why) => failure = Some(why),
+                }
+            }
+            if old.is_empty() {
+                return Ok(());
+            }
+            if self.now() >= limit {
+                let why = failure.unwrap_or_else(|| Failure::new(format!("no old instance of {service} is running")));
+                return Err(
+                    why.hint(format!("the new release keeps the traffic; `cutover abort {service}` tries again"))
+                );
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    fn up_among(&self, service: &ServiceName, instances: &[InstanceId]) -> Vec<InstanceId> {
+        let state = self.ledger.state(service);
+        let up = |id: &&InstanceId| state.instances.get(*id).is_some_and(|instance| instance.down.is_none());
+        instances.iter().filter(up).cloned().collect()
+    }
+}
