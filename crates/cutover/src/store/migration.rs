@@ -24,6 +24,8 @@ const MIGRATIONS: &[&str] = &["
         body    TEXT NOT NULL,
         PRIMARY KEY (service, number)
     ) STRICT;
+    CREATE TABLE agent (starts INTEGER NOT NULL) STRICT;
+    INSERT INTO agent VALUES (0);
 "];
 
 /// Refuses what is not ours, is newer than we are, or is damaged. Changes nothing.

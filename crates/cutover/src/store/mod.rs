@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use cutover_core::machine::Record;
-use cutover_core::{Failure, Release, ReleaseNo, ServiceName};
+use cutover_core::{DeploymentId, Failure, Release, ReleaseNo, ServiceName};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::engine::port::{Journal, JournalError};
@@ -21,6 +21,17 @@ use crate::engine::port::{Journal, JournalError};
 pub struct SqliteJournal {
     path: PathBuf,
     connection: Arc<Mutex<Connection>>,
+}
+
+/// Which events to read.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Only of this service.
+    pub service: Option<ServiceName>,
+    /// Only of this deployment.
+    pub deployment: Option<DeploymentId>,
+    /// Only those behind this number.
+    pub after: u64,
 }
 
 /// Why the file could not be opened.
@@ -79,6 +90,29 @@ impl SqliteJournal {
         let path = directory.join("journal.db");
         let connection = open_checked(&path)?;
         Ok(Self { path, connection: Arc::new(Mutex::new(connection)) })
+    }
+
+    /// Counts the starts of the agent, this one included.
+    pub async fn count_start(&self) -> Result<u64, JournalError> {
+        self.with("write", |connection| {
+            let starts = "UPDATE agent SET starts = starts + 1 RETURNING starts";
+            Ok(connection.query_row(starts, [], |row| row.get(0))?)
+        })
+        .await
+    }
+
+    /// Events that somebody wants to look at, in order.
+    pub async fn read(&self, filter: Filter) -> Result<Vec<Record>, JournalError> {
+        self.with("read", move |connection| {
+            let mut query = connection.prepare(
+                "SELECT body FROM event WHERE seq > ?1 AND (?2 IS NULL OR service = ?2)
+                 AND (?3 IS NULL OR deployment = ?3) ORDER BY seq",
+            )?;
+            let (service, deployment) = (filter.service.map(String::from), filter.deployment.map(|id| id.0));
+            let rows = query.query_map(params![filter.after, service, deployment], |row| row.get::<_, String>(0))?;
+            rows.map(|body| Ok(serde_json::from_str(&body?)?)).collect()
+        })
+        .await
     }
 
     /// Runs something with the connection, off the async threads.
