@@ -4,3 +4,4 @@ pub mod config;
 pub mod engine;
 pub mod probe;
 pub mod runtime;
+pub mod supervise;
