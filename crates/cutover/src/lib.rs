@@ -5,3 +5,4 @@ pub mod engine;
 pub mod probe;
 pub mod runtime;
 pub mod store;
+pub mod supervise;
