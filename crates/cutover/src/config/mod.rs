@@ -37,7 +37,6 @@ pub use surroundings::Surroundings;
 use finding::Findings;
 use reader::Reader;
 use source::Source;
-use tree::Table;
 
 /// A configuration file that was read and found good.
 #[derive(Debug, Clone)]
@@ -84,17 +83,12 @@ fn interpret(
     let project = reader.project();
     let place =
         service::Place { project: project.as_deref().unwrap_or_default(), folder: source.folder(), surroundings };
-    let services = read_services(&file, &reader, &place);
+    let services = read_services(&reader, &place);
     conflicts::check(&services, source, findings);
     let services = services.into_iter().map(|service| service.spec).collect();
     Some(Config { path: source.path.clone(), project: project?, services, warnings: Vec::new() })
 }
 
-fn read_services(file: &Table, top: &Reader, place: &service::Place) -> Vec<service::Read> {
-    let services = top.tables("service");
-    if services.is_empty() && !file.has("service") {
-        top.mistake(file.at, "there is no service in this file")
-            .hint("begin with a table [service.web] that has a command");
-    }
-    services.iter().filter_map(|reader| service::read(reader, place)).collect()
+fn read_services(top: &Reader, place: &service::Place) -> Vec<service::Read> {
+    top.tables("service").iter().filter_map(|reader| service::read(reader, place)).collect()
 }

@@ -13,7 +13,7 @@ use super::finding::{Added, Findings};
 use super::keys::{Section, nearest};
 use super::source::Source;
 use super::tree::{Entry, Node, Offset, Table, Value};
-use super::unknown::required;
+use super::unknown::missing;
 
 /// A table, and where its mistakes go.
 #[derive(Debug, Clone)]
@@ -60,9 +60,7 @@ impl<'a> Reader<'a> {
         });
         let at = table.map_or(self.at, |table| table.at);
         let reader = Reader { name: key, at, table, section, path: self.path_of(key), ..self.clone() };
-        if table.is_some() {
-            reader.require();
-        }
+        reader.require();
         reader
     }
 
@@ -94,8 +92,8 @@ impl<'a> Reader<'a> {
     }
 
     fn require(&self) {
-        let missing = required(self.section).filter(|key| !self.has(key.name) && key.name != "service");
-        for key in missing {
+        let Some(table) = self.table else { return };
+        for key in missing(table, self.section) {
             self.mistake(self.at, format!("{}: missing", self.path_of(key.name)))
                 .hint(format!("expected {}", key.form.expected()));
         }
@@ -182,7 +180,8 @@ impl<'a> Reader<'a> {
         if let Some((_, choice)) = choices.iter().find(|(name, _)| *name == word.value) {
             return Some(choice.clone());
         }
-        let meant = nearest(word.value, choices.iter().map(|(name, _)| *name));
+        let names = || choices.iter().map(|(name, _)| *name);
+        let meant = nearest(word.value, names()).or_else(|| names().find(|name| word.value.ends_with(name)));
         self.wrong_value(key, word.at, format_args!("expected {}, found {:?}", self.expected(key), word.value))
             .hint_if(meant.map(|meant| format!("did you mean {meant:?}?")));
         None

@@ -61,8 +61,7 @@ impl Check<'_> {
 
 /// The nearest key here; else where a key of exactly this name belongs; else all keys of this table.
 fn suggestion(word: &str, section: &Section) -> String {
-    if let Some(meant) = synonym(word, section.path).or_else(|| nearest(word, section.keys.iter().map(|key| key.name)))
-    {
+    if let Some(meant) = meant(word, section) {
         return format!("did you mean {meant:?}?");
     }
     if let Some(home) = SECTIONS.iter().find(|other| other.path.starts_with(section.path) && other.key(word).is_some())
@@ -76,6 +75,11 @@ fn suggestion(word: &str, section: &Section) -> String {
     }
     let names: Vec<&str> = section.keys.iter().map(|key| key.name).collect();
     format!("the keys here are {}", names.join(", "))
+}
+
+/// The key of the section that an unknown word was probably meant to be.
+fn meant(word: &str, section: &Section) -> Option<&'static str> {
+    synonym(word, section.path).or_else(|| nearest(word, section.keys.iter().map(|key| key.name)))
 }
 
 /// Words that other tools use for the same thing, and that no measure of likeness would find.
@@ -113,7 +117,11 @@ fn synonym(word: &str, path: &str) -> Option<&'static str> {
     words.iter().find(|(theirs, _)| *theirs == word).map(|(_, ours)| *ours)
 }
 
-/// The keys of a section that must be given.
-pub(super) fn required(section: &Section) -> impl Iterator<Item = &'static Key> {
-    section.keys.iter().filter(|key| key.default == Default::Required)
+/// The keys of a section that must be given and are not. One that is only misspelt is left out: that is said already.
+pub(super) fn missing(table: &Table, section: &'static Section) -> Vec<&'static Key> {
+    let unknown = table.entries.iter().filter(|entry| section.key(&entry.key).is_none());
+    let misspelt: Vec<_> = unknown.filter_map(|entry| meant(&entry.key, section)).collect();
+    let is_missing =
+        |key: &&Key| key.default == Default::Required && !table.has(key.name) && !misspelt.contains(&key.name);
+    section.keys.iter().filter(is_missing).collect()
 }

@@ -107,9 +107,10 @@ impl Form {
             Self::Status => "a status such as 200 or a range such as \"200-399\"".to_owned(),
             Self::OneOf(words) => {
                 let quoted: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
-                quoted.join(" or ")
+                if let [only] = &quoted[..] { only.clone() } else { format!("one of {}", quoted.join(", ")) }
             }
-            Self::Table | Self::Tables => "a table".to_owned(),
+            Self::Table => "a table".to_owned(),
+            Self::Tables => "a table such as [service.web]".to_owned(),
         }
     }
 
@@ -215,7 +216,13 @@ impl Section {
 /// The word among `candidates` that was probably meant.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase().replace('-', "_");
-    let score = |candidate: &&str| strsim::jaro_winkler(&word, &candidate.to_lowercase().replace('-', "_"));
-    let best = candidates.into_iter().max_by(|a, b| score(a).total_cmp(&score(b)))?;
-    (score(&best) >= 0.8).then_some(best)
+    let likeness = |candidate: &&str| likeness(&word, &candidate.to_lowercase().replace('-', "_"));
+    let best = candidates.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    (likeness(&best) >= 0.8).then_some(best)
+}
+
+/// From 0 to 2. The Jaro-Winkler measure alone finds nothing in two swapped letters of a short word; a few slips count as more.
+fn likeness(word: &str, candidate: &str) -> f64 {
+    let slips = strsim::osa_distance(word, candidate);
+    if slips <= word.chars().count() / 3 { 2.0 - slips as f64 / 100.0 } else { strsim::jaro_winkler(word, candidate) }
 }

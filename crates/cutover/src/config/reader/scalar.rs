@@ -126,7 +126,7 @@ impl<'a> Reader<'a> {
         None
     }
 
-    /// A list of texts, none of them empty. `None` if one is wrong.
+    /// A list of texts; those of its items that are texts.
     pub(in crate::config) fn texts(&self, key: &str) -> Option<Located<Vec<Located<&'a str>>>> {
         let node = self.node(key)?;
         let Value::List(items) = &node.value else {
@@ -137,12 +137,11 @@ impl<'a> Reader<'a> {
             self.wrong(key, node).hint_if(hint);
             return None;
         };
-        let read: Vec<_> = items.iter().filter_map(|item| self.item(key, item)).collect();
-        (read.len() == items.len()).then_some(Located { value: read, at: node.at })
+        Some(Located { value: items.iter().filter_map(|item| self.item(key, item)).collect(), at: node.at })
     }
 
     /// One text of a list.
-    pub(in crate::config) fn item(&self, key: &str, item: &'a Node) -> Option<Located<&'a str>> {
+    fn item(&self, key: &str, item: &'a Node) -> Option<Located<&'a str>> {
         let Value::Text(text) = &item.value else {
             let hint = match item.value {
                 Value::Integer(number) => Some(format!("write \"{number}\"")),

@@ -22,7 +22,11 @@ pub(super) fn read<'a>(reader: &Reader<'a>, key: &str) -> Option<Command<'a>> {
         return None;
     }
     let command = reader.texts(key)?;
-    if command.value.is_empty() {
+    let Value::List(items) = &node.value else { return None };
+    if items.len() != command.value.len() {
+        return None;
+    }
+    if items.is_empty() {
         reader.wrong_value(key, node.at, "the list is empty").hint("name the program, then its arguments");
         return None;
     }
@@ -45,10 +49,11 @@ pub(super) fn into_words(command: Option<Command>) -> Vec<String> {
 
 fn add_line(reader: &Reader, key: &str, at: usize, line: &str) {
     let added = reader.wrong_value(key, at, "expected a list, found a text; no shell is involved");
-    match words::split(line) {
-        Some(_) if words::needs_shell(line) => {
-            let list = words::toml_list(&["sh", "-c", &format!("exec {line}")]);
-            added.hint(format!("this needs a shell: {key} = {list}"));
+    let line = line.replace("${PORT}", "{port}").replace("$PORT", "{port}");
+    match words::split(&line) {
+        Some(_) if words::needs_shell(&line) => {
+            let list = words::toml_list(&["sh", "-c", &line]);
+            added.hint(format!("this needs a shell: {key} = {list}, with exec before the command that stays"));
         }
         Some(words) if !words.is_empty() => added.hint(format!("write {key} = {}", words::toml_list(&words))),
         _ => added.hint("write the program, then each argument, as a text of its own"),
@@ -115,7 +120,7 @@ fn warn_of_shell(reader: &Reader, key: &str, command: &Command) {
         if !script.contains("exec ") {
             reader
                 .odd_value(key, command.at, "the shell stays in front of the program and may keep signals from it")
-                .hint("begin the last command of the script with exec");
+                .hint("write exec before the command that stays");
         }
         return;
     }

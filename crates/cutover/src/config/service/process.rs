@@ -103,7 +103,7 @@ fn stop(reader: &Reader) -> StopSpec {
 fn limits(reader: &Reader) -> LimitSpec {
     LimitSpec {
         memory: reader.size("memory", 1 << 20),
-        open_files: reader.number("open_files", 16..=i64::MAX as u64).map(|files| files.value),
+        open_files: reader.number("open_files", 16..=1_000_000_000u64).map(|files| files.value),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::config::locate::normal;
 use crate::config::reader::{Located, Reader};
 
 /// Where programs are looked for.
@@ -39,7 +40,7 @@ fn file_of(reader: &Reader, key: &str, program: &Located<&str>, search: &Search)
         return None;
     }
     if program.value.contains('/') {
-        return search.directory.map(|directory| directory.join(program.value));
+        return search.directory.map(|directory| normal(&directory.join(program.value)));
     }
     let found = search_path(program.value, search.path);
     if found.is_none() {

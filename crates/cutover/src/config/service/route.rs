@@ -147,7 +147,7 @@ fn listen(reader: &Reader) -> Option<SocketAddr> {
     match address {
         Ok(address) if address.port() == 0 => {
             let message = format!("expected a port from 1 to 65535, found {}", node.value.described());
-            reader.wrong_value("listen", node.at, message).hint("clients must know the port");
+            reader.wrong_value("listen", node.at, message).hint_if(None);
             None
         }
         Ok(address) => Some(address),
