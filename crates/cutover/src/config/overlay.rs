@@ -19,8 +19,9 @@ pub(super) fn apply(file: &mut Table, chosen: Option<&str>, source: &Source, fin
         Some(node) => match node.value {
             Value::Table(table) => table,
             other => {
-                let message = format!("environment: expected a table, found {}", other.described());
-                findings.mistake(Some(source.place(node.at)), message).hint("begin a table with [environment.staging]");
+                let message =
+                    format!("environment: expected a table such as [environment.staging], found {}", other.described());
+                findings.mistake(Some(source.place(node.at)), message).hint_if(None);
                 return;
             }
         },

@@ -1,6 +1,6 @@
 //! Prints the reference page `docs/configuration.md` from the table of keys.
 
-use super::keys::{Default, Form, Key, SECTIONS, Section};
+use super::keys::{Default, Key, SECTIONS, Section};
 
 const INTRO: &str = include_str!("reference/intro.md");
 const ENV_FILES: &str = include_str!("reference/env_files.md");
@@ -41,9 +41,6 @@ fn row(key: &Key) -> String {
         Default::Is(value) => format!("`{value}`"),
         Default::Rule(rule) => rule.to_owned(),
     };
-    let form = match key.form {
-        Form::Table | Form::Tables => "table".to_owned(),
-        form => form.short(),
-    };
+    let form = key.form.short();
     format!("| `{}` | {form} | {default} | {} |\n", key.name, key.meaning.replace('|', "\\|"))
 }

@@ -34,7 +34,7 @@ impl Check<'_> {
         match key.form {
             Form::Table => self.descend(table, section.below(key.name)),
             // Under an environment the services have the same keys as above.
-            Form::Tables => {
+            Form::Tables(_) => {
                 let path = format!("{}.NAME", key.name);
                 for named in &table.entries {
                     if let Value::Table(table) = &named.node.value {

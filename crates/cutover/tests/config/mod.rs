@@ -49,13 +49,4 @@ impl Folder {
         self.file("cutover.toml", toml);
         load_in(&self.surroundings(), None, environment)
     }
-
-    /// What a person sees of the outcome, with this folder's path shortened.
-    pub fn shown(&self, toml: impl AsRef<[u8]>, environment: Option<&str>) -> String {
-        let shown = match self.load(toml, environment) {
-            Ok(config) => config.warnings.iter().map(|warning| format!("warning: {warning}\n")).collect(),
-            Err(errors) => errors.to_string(),
-        };
-        shown.replace(&self.path().display().to_string(), "/app")
-    }
 }

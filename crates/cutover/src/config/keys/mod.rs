@@ -82,8 +82,8 @@ pub enum Form {
     OneOf(&'static [&'static str]),
     /// A table with keys of its own.
     Table,
-    /// Tables by name.
-    Tables,
+    /// Tables by name, such as this one.
+    Tables(&'static str),
 }
 
 impl Form {
@@ -110,7 +110,7 @@ impl Form {
                 if let [only] = &quoted[..] { only.clone() } else { format!("one of {}", quoted.join(", ")) }
             }
             Self::Table => "a table".to_owned(),
-            Self::Tables => "a table such as [service.web]".to_owned(),
+            Self::Tables(example) => format!("a table such as [{example}]"),
         }
     }
 
@@ -134,7 +134,7 @@ impl Form {
             Self::Status => "status or range",
             Self::OneOf(words) => return words.iter().map(|word| format!("`{word:?}`")).collect::<Vec<_>>().join(", "),
             Self::Table => "table",
-            Self::Tables => "tables by name",
+            Self::Tables(_) => "tables by name",
         };
         name.to_owned()
     }
@@ -164,17 +164,18 @@ const TOP: Section = Section {
             "project",
             Form::Name,
             Default::Required,
-            "Keeps the services of several projects on one server apart. 1 to 40 of `a-z`, `0-9`, `-` and `_`, beginning with a letter.",
+            "Keeps the services of several projects on one server apart. 1 to 40 of `a-z`, `0-9`, `-` and `_`, \
+             beginning with a letter.",
         ),
         key(
             "service",
-            Form::Tables,
+            Form::Tables("service.web"),
             Default::Required,
             "The services: `[service.web]`. A name follows the same rule as the project's.",
         ),
         key(
             "environment",
-            Form::Tables,
+            Form::Tables("environment.staging"),
             Default::None,
             "What differs elsewhere: `[environment.staging.service.web]`, laid over the file by `--env staging`.",
         ),
@@ -187,7 +188,7 @@ const ENVIRONMENT: Section = Section {
               too, replaces the one above. An environment that names a check in `ready` replaces the check with its details.",
     keys: &[
         key("project", Form::Name, Default::None, "Replaces the project's name."),
-        key("service", Form::Tables, Default::None, "The same keys as in `[service.NAME]`."),
+        key("service", Form::Tables("service.web"), Default::None, "The same keys as in `[service.NAME]`."),
     ],
 };
 

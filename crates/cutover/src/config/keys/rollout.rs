@@ -17,7 +17,8 @@ pub(super) const ROLLOUT: Section = Section {
             "watch",
             Form::Duration,
             Is("\"10s\""),
-            "How long the new release is observed, with the old one still alive, before the deployment counts as done. Until then going back is instant.",
+            "How long the new release is observed, with the old one still alive, before the deployment counts as \
+             done. Until then going back is instant.",
         ),
         key(
             "drain",
@@ -29,7 +30,8 @@ pub(super) const ROLLOUT: Section = Section {
             "stream_drain",
             Form::Duration,
             Is("\"1h\""),
-            "How long streams (WebSocket, event streams, TCP connections) may live on the old release. They do not hold up the deployment.",
+            "How long streams (WebSocket, event streams, TCP connections) may live on the old release. They do not \
+             hold up the deployment.",
         ),
         key(
             "deadline",
@@ -47,7 +49,8 @@ pub(super) const ROLLOUT: Section = Section {
             "smoke",
             Form::Command,
             None,
-            "A command that tries the new release before it gets traffic; exit status 0 passes. It gets `CUTOVER_PREVIEW_URL`, `CUTOVER_SERVICE` and `CUTOVER_RELEASE`.",
+            "A command that tries the new release before it gets traffic; exit status 0 passes. It gets \
+             `CUTOVER_PREVIEW_URL`, `CUTOVER_SERVICE` and `CUTOVER_RELEASE`.",
         ),
         key("smoke_within", Form::Duration, Is("\"60s\""), "How long that command may take."),
     ],

@@ -12,7 +12,8 @@ pub(super) const ROUTE: Section = Section {
             "listen",
             Form::Listen,
             Required,
-            "Where the proxy listens: `\":80\"` is port 80 on every IPv4 address, `\"127.0.0.1:8080\"` one address, `\"[::]:80\"` IPv6 too; a plain `8080` is `\":8080\"`.",
+            "Where the proxy listens: `\":80\"` is port 80 on every IPv4 address, `\"127.0.0.1:8080\"` one address, \
+             `\"[::]:80\"` IPv6 too; a plain `8080` is `\":8080\"`.",
         ),
         key("hosts", Form::Texts, Rule("any host"), "The host names, without port; not with `tcp`."),
         key(
@@ -25,7 +26,8 @@ pub(super) const ROUTE: Section = Section {
             "tcp",
             Form::Flag,
             Is("false"),
-            "Pass on connections of any protocol, instead of HTTP requests. The address then belongs to this service alone.",
+            "Pass on connections of any protocol, instead of HTTP requests. The address then belongs to this \
+             service alone.",
         ),
         key(
             "balance",
@@ -37,7 +39,9 @@ pub(super) const ROUTE: Section = Section {
             "trusted",
             Form::Texts,
             Is("[]"),
-            "Peers whose `X-Forwarded-*` headers are believed, as addresses or ranges such as `\"10.0.0.0/8\"`; from anybody else they are replaced. Belongs to the address: services that share one must agree. Not with `tcp`.",
+            "Peers whose `X-Forwarded-*` headers are believed, as addresses or ranges such as `\"10.0.0.0/8\"`; \
+             from anybody else they are replaced. Belongs to the address: services that share one must agree. Not \
+             with `tcp`.",
         ),
         key("limits", Form::Table, Rule("see below"), "Waits and sizes."),
     ],
@@ -58,13 +62,15 @@ pub(super) const LIMITS: Section = Section {
             "keep_idle",
             Form::Duration,
             Is("\"4s\""),
-            "How long a connection to an instance is kept idle. Keep it below the time after which the program closes idle connections (5 s in many).",
+            "How long a connection to an instance is kept idle. Keep it below the time after which the program \
+             closes idle connections (5 s in many).",
         ),
         key(
             "buffer_body",
             Form::Size,
             Is("\"16KiB\""),
-            "Request bodies up to this size are read in full before an instance is chosen, so that a slow upload holds nobody.",
+            "Request bodies up to this size are read in full before an instance is chosen, so that a slow upload \
+             holds nobody.",
         ),
         key("max_body", Form::Size, Is("\"100MiB\""), "The largest request body that is passed on; 413 beyond."),
     ],

@@ -11,13 +11,16 @@ pub(super) const SERVICE: Section = Section {
             "command",
             Form::Command,
             Required,
-            "The program and its arguments. No shell is involved: no `&&`, no `$VAR`, no quotes. `{port}`, `{release}`, `{instance}` and `{artifact}` are replaced in each argument. A program without `/` is searched in `PATH`, one with `/` starts from `directory`.",
+            "The program and its arguments. No shell is involved: no `&&`, no `$VAR`, no quotes. `{port}`, \
+             `{release}`, `{instance}` and `{artifact}` are replaced in each argument. A program without `/` is \
+             searched in `PATH`, one with `/` starts from `directory`.",
         ),
         key(
             "artifact",
             Form::Path,
             None,
-            "A file or folder that is copied into each release, so that a new build cannot hurt a running release and a rollback finds the old one. `{artifact}` in the command is the copy.",
+            "A file or folder that is copied into each release, so that a new build cannot hurt a running release \
+             and a rollback finds the old one. `{artifact}` in the command is the copy.",
         ),
         key(
             "directory",
@@ -29,7 +32,9 @@ pub(super) const SERVICE: Section = Section {
             "env",
             Form::Values,
             None,
-            "Environment variables. `${NAME}` is replaced by a variable of whoever runs `cutover`, and `$${` is a plain `${`. Numbers, `true` and `false` need no quotes. `PORT` and names beginning with `CUTOVER_` are set by cutover.",
+            "Environment variables. `${NAME}` is replaced by a variable of whoever runs `cutover`, and `$${` is a \
+             plain `${`. Numbers, `true` and `false` need no quotes. `PORT` and names beginning with `CUTOVER_` are \
+             set by cutover.",
         ),
         key(
             "env_file",
@@ -53,7 +58,8 @@ pub(super) const SERVICE: Section = Section {
             "ports",
             Form::Ports,
             Rule("free ports, found by cutover"),
-            "The ports that instances may listen on, at least twice as many as replicas. An instance learns its port from `{port}` or from `PORT`.",
+            "The ports that instances may listen on, at least twice as many as replicas. An instance learns its \
+             port from `{port}` or from `PORT`.",
         ),
         key("ready", Form::Table, Rule("see below"), "When an instance counts as ready."),
         key("route", Form::Table, None, "Which traffic the service gets. A service without it is a worker."),
@@ -81,7 +87,8 @@ pub(super) const READY: Section = Section {
             "command",
             Form::Command,
             None,
-            "A command exits with 0. It gets `CUTOVER_ADDRESS`, `CUTOVER_PORT`, `CUTOVER_RELEASE` and `CUTOVER_INSTANCE`.",
+            "A command exits with 0. It gets `CUTOVER_ADDRESS`, `CUTOVER_PORT`, `CUTOVER_RELEASE` and \
+             `CUTOVER_INSTANCE`.",
         ),
         key("file", Form::Path, None, "This file exists. `{release}` and `{instance}` are replaced."),
         key("running", Form::True, Rule("for a worker"), "It keeps running for `stable_for`. Proves little."),
@@ -138,7 +145,8 @@ pub(super) const LIMITS: Section = Section {
             "memory",
             Form::Size,
             None,
-            "Memory of its own (`RLIMIT_DATA`: heap, anonymous and private writable mappings). Leave it out for a JVM, whose own `-Xmx` says it better.",
+            "Memory of its own (`RLIMIT_DATA`: heap, anonymous and private writable mappings). Leave it out for a \
+             JVM, whose own `-Xmx` says it better.",
         ),
         key("open_files", Form::Number, None, "Open descriptors (`RLIMIT_NOFILE`), at least 16."),
     ],
