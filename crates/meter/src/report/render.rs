@@ -202,10 +202,10 @@ impl Display for Failure {
         let connection = if self.reused { "reused" } else { "new" };
         write!(
             f,
-            "{} {class}: {request} by a {client} client on a {connection} connection ",
+            "{} {class}: {request} ({client}, {connection} connection, ",
             At(self.at)
         )?;
-        write!(f, "({sent} bytes sent, {received} received): {detail}")
+        write!(f, "{sent} bytes sent, {received} received): {detail}")
     }
 }
 
