@@ -231,7 +231,11 @@ struct Millis(Duration);
 impl Display for Millis {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let millis = self.0.as_secs_f64() * 1000.0;
-        let digits = if millis < 10.0 { 1 } else { 0 };
+        let digits = match millis {
+            ..1.0 => 2,
+            ..10.0 => 1,
+            _ => 0,
+        };
         write!(f, "{millis:.digits$} ms")
     }
 }

@@ -10,7 +10,7 @@ fn words(words: &[&str]) -> Vec<OsString> {
     words.iter().map(OsString::from).collect()
 }
 
-/// Seen to fail with the load stopped before the command.
+/// Seen to fail with the load stopped as soon as the command has ended.
 #[tokio::test]
 async fn the_load_runs_before_during_and_after_the_command() {
     let load = Load::new(Rogue::answering(right));

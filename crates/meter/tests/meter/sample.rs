@@ -39,7 +39,7 @@ fn ledger_argument(path: &Path) -> String {
     format!("--ledger={}", path.display())
 }
 
-/// Seen to fail with `open` not counted down, and with the ids of orders begun at 1.
+/// Seen to fail with `open` not counted down, and with good orders not noted in the book.
 #[tokio::test]
 async fn a_well_behaved_service_is_clean() {
     let folder = tempfile::tempdir().unwrap();
@@ -112,7 +112,7 @@ async fn the_rate_is_what_was_asked_for() {
     assert!((rate - 400.0).abs() < 40.0, "{report}");
 }
 
-/// Seen to fail with a server's end of a stream counted as ours.
+/// Seen to fail with a server's proper end of a stream counted as a cut.
 #[tokio::test]
 async fn a_graceful_stop_ends_streams_properly() {
     let sample = sample(&[]).await;
@@ -158,7 +158,7 @@ async fn a_graceful_stop_ends_streams_properly() {
     );
 }
 
-/// Seen to fail with every other failure of the server forgiven.
+/// Seen to fail with status 500 put into another class.
 #[tokio::test]
 async fn failures_are_counted_one_by_one() {
     let sample = sample(&["--fail-first", "25"]).await;
@@ -185,7 +185,7 @@ async fn failures_are_counted_one_by_one() {
     );
 }
 
-/// Seen to fail with the answer to a cut upload not waited for.
+/// Seen to fail with failed uploads not counted, and with streams that break counted as ended.
 #[tokio::test]
 async fn a_crash_is_seen_by_every_kind_of_client() {
     let sample = sample(&["--exit-after", "600"]).await;

@@ -179,7 +179,7 @@ async fn a_close_frame_is_an_end_unless_it_names_an_error() {
     }
 }
 
-/// Seen to fail with the messages that wait not compared with the one that came.
+/// Seen to fail with every message of ours taken for the one that is waited for.
 #[tokio::test]
 async fn messages_that_are_lost_or_doubled_are_gaps() {
     for doubled in [true, false] {
