@@ -73,10 +73,11 @@ impl StateDir {
         state_home.map_or_else(|| home().join(".local/state"), PathBuf::from).join("cutover")
     }
 
-    /// Makes the directory, readable by its owner only, or takes one that is ours.
+    /// Makes the directory, or takes one that is ours. Others may pass through it (services that run as another user reach
+    /// their files below it), but not list it; what is secret in it has a mode of its own.
     pub fn open(path: &Path) -> Result<Self, StateDirError> {
         let io = |what| move |source| StateDirError::Io { what, path: path.to_owned(), source };
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io("make the state directory"))?;
+        DirBuilder::new().recursive(true).mode(0o711).create(path).map_err(io("make the state directory"))?;
         let path = path.canonicalize().map_err(io("find the state directory"))?;
         let marker = path.join(MARKER);
         if !marker.exists() {

@@ -9,7 +9,7 @@ use cutover_core::table::Mode;
 use cutover_core::{InstanceId, Timestamp};
 
 use super::Agent;
-use super::api::{AgentStatus, InstanceStatus, ServiceStatus, Status};
+use super::api::{AgentStatus, InstanceStatus, ProxyStatus, ServiceStatus, Status};
 
 impl Agent {
     /// Everything at a glance.
@@ -38,6 +38,18 @@ impl Agent {
             trouble: self.engine.ledger().view().trouble.clone(),
             memory: resident(std::process::id()),
         }
+    }
+
+    async fn proxy_status(&self, stats: &Stats) -> Option<ProxyStatus> {
+        let info = self.router.info().await?;
+        Some(ProxyStatus {
+            pid: info.pid,
+            started: info.started,
+            generation: info.generation,
+            wanted: self.engine.board().acknowledged(),
+            connections: stats.connections,
+            memory: resident(info.pid),
+        })
     }
 
     async fn pids(&self) -> BTreeMap<InstanceId, u32> {
