@@ -43,7 +43,7 @@ pub struct Load {
     pub think: Range<Duration>,
     /// What each kind of client asks for.
     pub paths: Paths,
-    /// Sent with every request, as they stand.
+    /// Sent with every request, as they stand. At first only a `user-agent`, without which some sites refuse.
     pub headers: Vec<(String, String)>,
     /// The `host` header, when it should differ from the address.
     pub host: Option<String>,
@@ -104,7 +104,7 @@ impl Load {
             timeout: Duration::from_secs(5),
             think: Duration::ZERO..Duration::ZERO,
             paths: Paths::default(),
-            headers: Vec::new(),
+            headers: vec![("user-agent".into(), "cutover-meter".into())],
             host: None,
             expect: Expect::default(),
             failures_kept: 50,

@@ -67,7 +67,8 @@ impl Tally {
             last: at,
         });
         (span.answers, span.last) = (span.answers + 1, at);
-        self.gap = self.gap_until(at);
+        // When the load is told to stop, silence is what was asked for.
+        self.gap = self.gap_until(self.stopped.map_or(at, |stopped| at.min(stopped)));
         self.last_answer = Some(at);
     }
 

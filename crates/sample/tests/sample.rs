@@ -1,5 +1,8 @@
 //! The sample as a process, on a free port, spoken to in plain HTTP.
-#![allow(clippy::unwrap_used, reason = "a test may panic, in the functions around it too")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test may panic, in the functions around it too"
+)]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

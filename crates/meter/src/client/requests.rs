@@ -91,6 +91,7 @@ impl RequestClient {
         answered
     }
 
+    /// Makes one request, counts how it went, and says whether it went well.
     async fn ask(&mut self, due: Instant, id: &str, body: Option<&str>) -> bool {
         let context = self.seat.context.clone();
         {
@@ -105,17 +106,8 @@ impl RequestClient {
             .unwrap_or_else(|_| Err(late(limit)));
         let took = due.elapsed();
         let met = met(self.wire.as_ref());
-        let verdict = match outcome {
-            Ok(answer) => self.settle(answer.keep).and_then(|()| {
-                let body = body.map(|body| (body.len(), crc32fast::hash(body.as_bytes())));
-                judge(&context, &answer.head, &Asked { begun, id, body })
-            }),
-            Err(fault) => {
-                self.wire = None;
-                Err(fault)
-            }
-        };
-        match verdict {
+        let body = body.map(|body| (body.len(), crc32fast::hash(body.as_bytes())));
+        match self.conclude(outcome, &Asked { begun, id, body }) {
             Ok(release) => {
                 context
                     .tally()
@@ -130,6 +122,24 @@ impl RequestClient {
                 };
                 context.fail(self.seat.kind, name, Some(id), met, fault);
                 false
+            }
+        }
+    }
+
+    /// The release that has answered well, or what was wrong. Also decides whether the connection is kept.
+    fn conclude(
+        &mut self,
+        outcome: Result<Answer, Fault>,
+        asked: &Asked<'_>,
+    ) -> Result<String, Fault> {
+        match outcome {
+            Ok(answer) => {
+                self.settle(answer.keep)?;
+                judge(&self.seat.context, &answer.head, asked)
+            }
+            Err(fault) => {
+                self.wire = None;
+                Err(fault)
             }
         }
     }

@@ -58,6 +58,13 @@ async fn every_right_framing_is_understood() {
 async fn every_wrong_framing_is_malformed() {
     for answer in WRONG {
         only(website(answer), Class::Malformed).await;
+        // A client that asks no second time must notice as well.
+        let once = Load {
+            reused: 0,
+            fresh: 1,
+            ..website(answer)
+        };
+        only(once, Class::Malformed).await;
     }
 }
 

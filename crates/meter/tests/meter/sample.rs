@@ -58,6 +58,7 @@ async fn a_well_behaved_service_is_clean() {
     let all = report.requests;
     assert_eq!((all.sent, all.failed, all.retries), (all.answered, 0, 0));
     let check = report.ledger.clone().unwrap();
+    assert_eq!(check.counted_unanswered, 0, "every order was answered");
     assert_eq!(
         (check.sent, check.counted),
         (all.posts - report.uploads.begun, check.sent)
