@@ -7,5 +7,5 @@ fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|verb| verb == "supervise") {
         return cutover::supervise::main();
     }
-    ExitCode::SUCCESS
+    cutover::cli::main()
 }
