@@ -2,5 +2,6 @@
 
 pub mod config;
 pub mod engine;
+pub mod init;
 pub mod probe;
 pub mod runtime;
