@@ -60,14 +60,10 @@ pub fn propose(dir: &Path) -> Proposal {
 /// `force`.
 pub fn write(dir: &Path, force: bool) -> Result<Proposal, InitError> {
     let path = dir.join(FILE_NAME);
-    if !force && path.symlink_metadata().is_ok() {
-        return Err(InitError::Exists(path));
-    }
     std::fs::read_dir(dir).map_err(|error| InitError::Folder(dir.to_owned(), error))?;
     let proposal = propose(dir);
     match put(dir, &path, &proposal.file, force) {
         Ok(()) => Ok(proposal),
-        // Somebody else wrote one meanwhile.
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Err(InitError::Exists(path)),
         Err(error) => Err(InitError::Write(path, error)),
     }
