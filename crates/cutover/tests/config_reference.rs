@@ -2,6 +2,8 @@
 //!
 //! Write the page anew with `UPDATE_DOCS=1 cargo test -p cutover --test config_reference`.
 
+#![allow(clippy::unwrap_used)] // Clippy lets tests unwrap, but not the functions that they share.
+
 mod config;
 
 use std::path::Path;

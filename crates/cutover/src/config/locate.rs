@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::finding::Finding;
 
 /// The name of the file.
-pub(super) const FILE_NAME: &str = "cutover.toml";
+pub(crate) const FILE_NAME: &str = "cutover.toml";
 
 /// The absolute path of the file to read.
 pub(super) fn find(directory: &Path, given: Option<&Path>) -> Result<PathBuf, Finding> {

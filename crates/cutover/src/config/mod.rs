@@ -1,9 +1,9 @@
 //! Reads `cutover.toml`.
 //!
-//! The path of a file: [`locate`] finds it, [`tree`] turns the text into nodes that know where they stand, [`unknown`] holds
-//! every key against the table in [`keys`], [`overlay`] lays the chosen environment over it, [`service`] reads one
-//! specification per service with a [`reader::Reader`] that collects mistakes instead of stopping at the first, and
-//! [`conflicts`] looks at the services together. The reference page is printed from the same table of keys.
+//! The path of a file: `locate` finds it, `tree` turns the text into nodes that know where they stand, `unknown` holds
+//! every key against the table in `keys`, `overlay` lays the chosen environment over it, `service` reads one
+//! specification per service with a `reader::Reader` that collects mistakes instead of stopping at the first, and
+//! `conflicts` looks at the services together. The reference page is printed from the same table of keys.
 //!
 //! **Invariant.** No input panics, and no value of an environment variable appears in a finding.
 //!
@@ -29,6 +29,8 @@ pub(crate) mod words;
 use std::path::{Path, PathBuf};
 
 use cutover_core::spec::ServiceSpec;
+
+pub(crate) use locate::FILE_NAME;
 
 pub use finding::{ConfigErrors, Finding, Place};
 pub use reference::{example, reference};

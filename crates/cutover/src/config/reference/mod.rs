@@ -2,9 +2,9 @@
 
 use super::keys::{Default, Key, SECTIONS, Section};
 
-const INTRO: &str = include_str!("reference/intro.md");
-const ENV_FILES: &str = include_str!("reference/env_files.md");
-const EXAMPLE: &str = include_str!("reference/example.toml");
+const INTRO: &str = include_str!("intro.md");
+const ENV_FILES: &str = include_str!("env_files.md");
+const EXAMPLE: &str = include_str!("example.toml");
 
 /// The reference page, in Markdown.
 pub fn reference() -> String {
