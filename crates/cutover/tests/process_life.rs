@@ -1,4 +1,5 @@
 //! The life of an instance: it is started once, observed, and ended with everything it started.
+#![allow(clippy::unwrap_used, reason = "a test may panic, its fixtures too")]
 
 mod process_support;
 

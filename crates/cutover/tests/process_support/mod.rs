@@ -1,5 +1,10 @@
 //! A state directory of its own for each test, and the end of everything that was started in it, also when a test fails.
-#![allow(dead_code, missing_docs, reason = "each test file uses a part, and compiles it anew")]
+#![allow(
+    dead_code,
+    missing_docs,
+    clippy::new_without_default,
+    reason = "each test file uses a part, and compiles it anew"
+)]
 
 use std::collections::BTreeMap;
 use std::future::Future;
