@@ -209,7 +209,7 @@ async fn warm_up_asks_each_path_in_turn_over_one_connection() {
     let (address, asked) = server(&answer("500 Internal Server Error", "not yet")).await;
     let warm_up = WarmUp { paths: vec!["/a".into(), "/b".into()], requests: 5 };
     NetProber.warm_up(&warm_up, &at(address)).await;
-    let asked = asked.lock().unwrap();
+    let asked = asked.lock().unwrap().clone();
     assert_eq!(asked.len(), 1, "{asked:?}");
     let paths: Vec<&str> = asked[0].lines().filter_map(|line| line.strip_prefix("GET ")).collect();
     assert_eq!(paths, ["/a HTTP/1.1", "/b HTTP/1.1", "/a HTTP/1.1", "/b HTTP/1.1", "/a HTTP/1.1"]);

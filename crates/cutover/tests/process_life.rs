@@ -12,7 +12,7 @@ use cutover::runtime::process::identity::ProcessId;
 use cutover_core::spec::{Ports, StopSpec};
 use process_support::*;
 
-/// Broken on purpose: `PORT` left out of the environment; `{port}` not replaced.
+/// Broken on purpose: `{port}` not replaced.
 #[tokio::test]
 async fn a_server_is_reached_on_its_own_address() {
     let world = World::new();
