@@ -3,6 +3,7 @@
     dead_code,
     missing_docs,
     clippy::new_without_default,
+    clippy::explicit_write,
     reason = "each test file uses a part, and compiles it anew"
 )]
 
