@@ -1,4 +1,5 @@
 //! The life of an instance: it is started once, observed, and ended with everything it started.
+#![allow(clippy::unwrap_used, reason = "a test may panic, its fixtures too")]
 
 mod process_support;
 
@@ -11,7 +12,7 @@ use cutover::runtime::process::identity::ProcessId;
 use cutover_core::spec::{Ports, StopSpec};
 use process_support::*;
 
-/// Broken on purpose: `PORT` left out of the environment; `{port}` not replaced.
+/// Broken on purpose: `{port}` not replaced.
 #[tokio::test]
 async fn a_server_is_reached_on_its_own_address() {
     let world = World::new();

@@ -1,14 +1,21 @@
 //! A state directory of its own for each test, and the end of everything that was started in it, also when a test fails.
-#![allow(dead_code, missing_docs, reason = "each test file uses a part, and compiles it anew")]
+#![allow(
+    dead_code,
+    missing_docs,
+    clippy::new_without_default,
+    clippy::explicit_write,
+    reason = "each test file uses a part, and compiles it anew"
+)]
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use cutover::engine::port::{Runtime, StartOrder};
 use cutover::runtime::process::ProcessRuntime;
-use cutover::runtime::process::identity::{Handle, ProcessId};
+use cutover::runtime::process::identity::{Handle, ProcessId, all};
 use cutover::runtime::process::layout::Layout;
 use cutover::runtime::process::members;
 use cutover::runtime::process::observe::records;
@@ -132,4 +139,46 @@ pub async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
 pub async fn text_of(path: &Path) -> String {
     let read = || std::fs::read_to_string(path).ok().filter(|text| text.ends_with('\n'));
     until(&format!("{} is written", path.display()), read).await
+}
+
+/// Marks a program as this world's.
+pub fn marked(world: &World, mut spec: ProcessSpec) -> ProcessSpec {
+    spec.env.insert("WORLD".into(), secret(&world.state.path().display().to_string()));
+    spec
+}
+
+/// The programs of this world that live, by the mark in their environment.
+pub fn programs(world: &World) -> Vec<ProcessId> {
+    let mark = format!("WORLD={}", world.state.path().display());
+    let carries = |pid: &i32| {
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
+    };
+    all().filter(carries).filter_map(ProcessId::of).filter(|id| id.lives()).collect()
+}
+
+/// The supervisors and waiting entries of an instance, by the lock that they have open.
+pub fn helpers(world: &World, instance: &InstanceId) -> Vec<ProcessId> {
+    let lock = world.layout().instance(instance).lock();
+    let holds = |pid: &i32| {
+        let mut files = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        files.any(|file| std::fs::read_link(file.path()).is_ok_and(|path| path == lock))
+    };
+    let helps =
+        |pid: &i32| std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| contains(&line, b"supervise"));
+    all().filter(helps).filter(holds).filter_map(ProcessId::of).collect()
+}
+
+pub fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
+
+/// Whether this runs as root; says so if it does not, since a test is left out then.
+pub fn root(test: &str) -> bool {
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        // Past the capture of the test harness, which would swallow it.
+        writeln!(std::io::stderr(), "SKIPPED: {test} needs root").unwrap();
+    }
+    root
 }

@@ -1,6 +1,6 @@
 //! Guesses why a program does not get ready, from what it listens on and what it said.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use super::layout::InstanceDir;
 use super::logs;
@@ -54,10 +54,15 @@ fn judge(port: u16, listening: &[SocketAddr]) -> Option<String> {
 
 fn reachable_by_loopback(address: &SocketAddr) -> bool {
     match address {
-        SocketAddr::V4(v4) => v4.ip().is_loopback() || v4.ip().is_unspecified(),
+        SocketAddr::V4(v4) => reachable(*v4.ip()),
         // Usually takes IPv4 as well; whether it does cannot be seen from here.
-        SocketAddr::V6(v6) => v6.ip().is_unspecified() || v6.ip().to_ipv4_mapped().is_some_and(|v4| v4.is_loopback()),
+        SocketAddr::V6(v6) => v6.ip().is_unspecified() || v6.ip().to_ipv4_mapped().is_some_and(reachable),
     }
+}
+
+/// 127.0.0.2, say, is a loopback address too, but another one.
+fn reachable(ip: Ipv4Addr) -> bool {
+    ip == Ipv4Addr::LOCALHOST || ip.is_unspecified()
 }
 
 fn list(items: impl Iterator<Item = String>) -> String {
@@ -80,6 +85,7 @@ mod tests {
             judged(&["0.0.0.0:9090", "[::]:9090"]).starts_with("it listens on port 9090, but cutover expects 8080")
         );
         assert!(judged(&["10.0.0.5:8080"]).starts_with("it listens only on 10.0.0.5:8080"));
+        assert!(judged(&["127.0.0.2:8080"]).starts_with("it listens only on 127.0.0.2:8080"));
         assert!(judged(&["[::1]:8080"]).starts_with("it listens only on [::1]:8080"));
         for fine in ["127.0.0.1:8080", "0.0.0.0:8080", "[::]:8080", "[::ffff:127.0.0.1]:8080"] {
             assert_eq!(judged(&[fine, "0.0.0.0:9090"]), "");
