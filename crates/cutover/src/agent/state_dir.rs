@@ -32,7 +32,7 @@ pub enum StateDirError {
     #[error("{0} holds files, and is not a state directory of cutover")]
     NotOurs(PathBuf),
     /// Another agent uses it.
-    #[error("another agent{} uses {path}", pid(.pid))]
+    #[error("another agent{} uses {path}", process(.pid))]
     Occupied {
         /// The directory.
         path: PathBuf,
@@ -52,7 +52,7 @@ impl StateDirError {
     }
 }
 
-fn pid(pid: &Option<u32>) -> String {
+fn process(pid: &Option<u32>) -> String {
     pid.map(|pid| format!(" (process {pid})")).unwrap_or_default()
 }
 
@@ -130,14 +130,17 @@ impl StateDir {
     /// The secret for looking through the router, made on first use.
     pub fn token(&self) -> Result<String, StateDirError> {
         let path = self.0.join("token");
-        let io = |what| move |source| StateDirError::Io { what, path: path.clone(), source };
-        match std::fs::read_to_string(self.0.join("token")) {
+        let io = |what| {
+            let path = path.clone();
+            move |source| StateDirError::Io { what, path, source }
+        };
+        match std::fs::read_to_string(&path) {
             Ok(token) if token.len() == 32 => Ok(token),
             _ => {
                 let token = random_hex().map_err(io("draw a secret for"))?;
                 let mut options = OpenOptions::new();
                 let options = options.write(true).create(true).truncate(true).mode(0o600);
-                let mut file = options.open(self.0.join("token")).map_err(io("write"))?;
+                let mut file = options.open(&path).map_err(io("write"))?;
                 file.write_all(token.as_bytes()).map_err(io("write"))?;
                 Ok(token)
             }

@@ -80,6 +80,10 @@ impl From<ClientError> for CliError {
                 let failure = Failure::because("could not reach the agent", &error);
                 Self::new(Kind::Failed, failure.hint("`cutover agent run` starts one in the foreground"))
             }
+            ClientError::Garbled(_) => {
+                let failure = Failure::because("could not read the agent's answer", &error);
+                Self::new(Kind::Failed, failure.hint("is it another version? `cutover agent stop` lets it leave"))
+            }
             ClientError::Broken(_) => {
                 let failure = Failure::because("lost the agent", &error);
                 Self::new(Kind::Failed, failure.hint("`cutover status` shows what is live"))

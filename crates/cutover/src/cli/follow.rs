@@ -3,6 +3,8 @@
 //! The deployment belongs to the agent, not to us: if the agent goes away it is started again and takes the deployment up, and
 //! we go on where we were. Ctrl-C and SIGTERM ask for an abort; a second one lets go of it.
 
+use std::time::Duration;
+
 use cutover_core::machine::{Event, Outcome, Record};
 use cutover_core::proof::Proof;
 use cutover_core::{DeploymentId, Failure, ServiceName};
@@ -14,6 +16,9 @@ use super::show::progress::Progress;
 use super::{caller, show};
 use crate::agent::api::Reason;
 use crate::client::{Client, ClientError};
+
+/// The pause before looking for the agent again.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// How it ended.
 enum End {
@@ -70,6 +75,7 @@ impl Follower<'_> {
                 Ok(Some(end)) => return Ok(end),
                 // The agent left or died in the middle: the next one takes the deployment up, and so do we.
                 Ok(None) | Err(ClientError::Broken(_) | ClientError::NoAgent(..)) => {
+                    tokio::time::sleep(LOOK_AGAIN).await;
                     self.context.agent().await?;
                 }
                 Err(error) => return Err(error.into()),

@@ -33,6 +33,9 @@ pub enum ClientError {
     /// The connection broke.
     #[error("the agent did not answer")]
     Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// What came back is not what was asked for: the agent is of another version, perhaps.
+    #[error("the agent's answer cannot be understood")]
+    Garbled(#[source] serde_json::Error),
     /// The agent said no.
     #[error("{}", .0.error)]
     Problem(Box<Problem>),
@@ -91,7 +94,7 @@ async fn read<T: DeserializeOwned>(answer: Response<Incoming>) -> Result<T, Clie
         return Err(problem(answer).await);
     }
     let body = answer.into_body().collect().await.map_err(broken)?.to_bytes();
-    serde_json::from_slice(&body).map_err(broken)
+    serde_json::from_slice(&body).map_err(ClientError::Garbled)
 }
 
 async fn problem(answer: Response<Incoming>) -> ClientError {
@@ -120,7 +123,7 @@ impl<T: DeserializeOwned> Lines<T> {
         loop {
             if let Some(end) = self.read.iter().position(|byte| *byte == b'\n') {
                 let line = self.read.split_to(end + 1);
-                return serde_json::from_slice(&line).map(Some).map_err(broken);
+                return serde_json::from_slice(&line).map(Some).map_err(ClientError::Garbled);
             }
             match self.body.frame().await {
                 None => return Ok(None),

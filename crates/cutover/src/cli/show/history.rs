@@ -23,7 +23,7 @@ pub fn text(history: &History) -> String {
 /// A table without lines, with a head.
 pub fn table<const N: usize>(head: [&str; N]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(head);
+    table.load_style(presets::NOTHING).set_header(head);
     table
 }
 

@@ -7,17 +7,8 @@ use jiff::tz::TimeZone;
 
 /// A moment in the time zone of this machine: `2026-11-21 14:03:07`.
 pub fn moment(at: Timestamp) -> String {
-    local(at, "%Y-%m-%d %H:%M:%S")
-}
-
-/// The time of day, with milliseconds.
-pub fn clock(at: Timestamp) -> String {
-    local(at, "%H:%M:%S%.3f")
-}
-
-fn local(at: Timestamp, format: &str) -> String {
     let moment = i64::try_from(at.0).ok().and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok());
-    let moment = moment.map(|moment| moment.to_zoned(TimeZone::system()).strftime(format).to_string());
+    let moment = moment.map(|moment| moment.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string());
     moment.unwrap_or_else(|| "?".to_owned())
 }
 

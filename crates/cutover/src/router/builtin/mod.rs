@@ -76,7 +76,12 @@ impl Router for BuiltinRouter {
     }
 
     async fn mark(&self, service: &ServiceName) -> Result<Option<ServiceStats>, RouterError> {
-        self.client.mark(service).await.map_err(told)
+        match self.client.mark(service).await {
+            Ok(stats) => Ok(Some(stats)),
+            // It does not know the service yet.
+            Err(ClientError::Refused(_)) => Ok(None),
+            Err(error) => Err(told(error)),
+        }
     }
 
     async fn look(&self, glance: &Glance<'_>) -> Result<Option<InstanceId>, RouterError> {
@@ -96,7 +101,9 @@ impl Router for BuiltinRouter {
 }
 
 fn told(error: ClientError) -> RouterError {
-    let refused = error.is_refusal();
     let failure = Failure::because("the proxy did not do as asked", &error);
-    if refused { RouterError::Refused(failure) } else { RouterError::Unreachable(failure) }
+    match error {
+        ClientError::NotReachable { .. } | ClientError::Garbled(_) => RouterError::Unreachable(failure),
+        _ => RouterError::Refused(failure),
+    }
 }
