@@ -24,7 +24,9 @@ async fn a_log_is_turned_over_under_a_program_that_writes() {
         let mut follower = world.runtime.follow(&order.instance);
         world.start(&order).await;
         let mut followed = Vec::new();
+        let begun = std::time::Instant::now();
         while !old(&dir.stdout(), 2).exists() || followed.len() < 1000 {
+            assert!(begun.elapsed() < LIMIT, "it was not turned over twice");
             let line = within("a line", follower.next()).await.expect("it runs");
             followed.push(line.text.split(' ').nth(1).unwrap().parse::<u64>().unwrap());
         }
@@ -45,7 +47,7 @@ fn old(log: &std::path::Path, age: u32) -> std::path::PathBuf {
     format!("{}.{age}", log.display()).into()
 }
 
-/// Broken on purpose: what was written before not copied; the copies not removed (`.2` is there then).
+/// Broken on purpose: what was written before not copied; the copies neither removed nor replaced (`.2` is there then).
 #[tokio::test]
 async fn what_is_set_aside_is_bounded() {
     let world = World::new();

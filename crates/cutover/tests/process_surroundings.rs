@@ -17,7 +17,7 @@ async fn output(world: &World, spec: ProcessSpec) -> Vec<String> {
     world.runtime.tail(&order.instance, 100).await
 }
 
-/// Broken on purpose: the agent's whole environment handed on; the configured `PORT` let win; `{port}` not replaced.
+/// Broken on purpose: the agent's whole environment handed on (by the agent and by the entry: each keeps it back); the configured `PORT` let win; `{port}` not replaced.
 #[tokio::test]
 async fn a_program_gets_its_environment_and_no_other() {
     let world = World::new();
@@ -83,6 +83,8 @@ async fn another_user_gets_a_home_and_none_of_roots_groups() {
     if !root("another user") {
         return;
     }
+    // A group that the agent has, and the program must not have.
+    nix::unistd::setgroups(&[nix::unistd::Gid::from_raw(0), nix::unistd::Gid::from_raw(4)]).unwrap();
     let world = World::new();
     let mut spec = shell("id -un; id -G; echo $HOME $USER; echo reopened > /dev/stderr");
     spec.user = Some("nobody".into());

@@ -12,7 +12,8 @@
 //! - supervisor dies after the record, before the launch is sent: likewise nothing ran, but the record says otherwise; the
 //!   instance counts as ended, nobody saw how.
 //! - supervisor dies later: the program does not notice. Its output goes straight to files, not through us. The agent
-//!   finds it by the record, can stop it, and only the way it ends stays unknown.
+//!   finds it by the record and can stop it. What is lost is how it ends, and the turning over of its logs: from then on
+//!   they grow.
 //!
 //! **Invariant.** A program that runs has a record; and while anything of an instance lives its lock is held.
 //!

@@ -40,7 +40,7 @@ fn supervise() -> io::Result<()> {
     match start(order, &instance) {
         Ok((record, launch)) => {
             report(agent, &Report::Started(record.port));
-            // Only logs and stop settings matter from here on; the environment's values need not stay in memory.
+            // Only the log settings matter from here on.
             let logs = launch.spec.logs.clone();
             drop(launch);
             let exit = Watch::new(&record, &instance, logs)?.until_exit()?;

@@ -5,7 +5,10 @@
 //! before the supervisor exists until the last process is gone there is no moment in which the lock is free: *a free lock
 //! means that nothing of this instance lives, and that nothing is about to.*
 //!
-//! Nobody may unlock it explicitly, for that would unlock it for all; it is only ever closed.
+//! Nobody who was handed it may unlock it explicitly, for that would unlock it for all; it is only ever closed.
+//!
+//! The other way round does not hold: a process that the agent forks for something else has a copy of every open file for
+//! the moment until its exec. So a lock that is held may be free in the next moment, and whoever finds it held looks again.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -39,7 +42,12 @@ impl InstanceLock {
     /// Whether nothing of the instance lives, nor is about to.
     pub fn is_free(dir: &InstanceDir) -> io::Result<bool> {
         match take(&dir.lock()) {
-            Ok(lock) => Ok(lock.is_some()),
+            Ok(Some(file)) => {
+                // It was handed to nobody. A mere look must not leave it held by some fork of ours.
+                flock(&file, FlockOperation::Unlock)?;
+                Ok(true)
+            }
+            Ok(None) => Ok(false),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(!dir.path().exists()),
             Err(error) => Err(error),
         }

@@ -16,6 +16,7 @@
 pub mod artifact;
 pub mod diagnose;
 pub mod durable;
+mod forget;
 pub mod identity;
 pub mod layout;
 pub mod lock;
@@ -43,7 +44,6 @@ use tokio::task::spawn_blocking;
 
 use self::artifact::ArtifactError;
 use self::layout::{InstanceDir, Layout};
-use self::lock::InstanceLock;
 use self::logs::{Follower, LogLine};
 use self::record::Record;
 use crate::engine::port::{Exit, ReleaseOrder, Runtime, RuntimeError, Seen, StartOrder, Stopped};
@@ -138,15 +138,7 @@ impl Runtime for ProcessRuntime {
     }
 
     async fn forget(&self, instance: &InstanceId) -> Result<(), RuntimeError> {
-        let dir = self.dir(instance);
-        let forget = || {
-            if !dir.path().exists() {
-                return Ok(());
-            }
-            let _lock = InstanceLock::take(&dir)?.ok_or_else(|| io::Error::other("it still runs"))?;
-            std::fs::remove_dir_all(dir.path())
-        };
-        forget().map_err(failed(format!("could not forget {instance}")))
+        forget::forget(&self.dir(instance)).await.map_err(failed(format!("could not forget {instance}")))
     }
 
     async fn discard(&self, service: &ServiceName, release: ReleaseNo) -> Result<(), RuntimeError> {
