@@ -12,20 +12,36 @@ use tokio::sync::Mutex;
 use super::ledger::{Ledger, View};
 use super::port::{Router, RouterError};
 
+/// What the engine shows to the router.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The secret that lets it look through the router.
+    pub token: String,
+    /// How often the agent was started. Added to each generation, so that what a newer agent makes of the same journal
+    /// counts as a newer table.
+    pub starts: u64,
+}
+
+impl From<String> for Identity {
+    fn from(token: String) -> Self {
+        Self { token, starts: 0 }
+    }
+}
+
 /// Publishes the table. One publication runs at a time, and each contains everything that was recorded before it.
 pub struct Board {
     ledger: Arc<Ledger>,
     router: Arc<dyn Router>,
-    token: String,
+    identity: Identity,
     published: Mutex<Option<Table>>,
     acknowledged: std::sync::Mutex<Generation>,
 }
 
 impl Board {
-    /// `token` is the secret that lets the engine look through the router.
-    pub fn new(ledger: Arc<Ledger>, router: Arc<dyn Router>, token: String) -> Self {
+    /// A switchboard that has published nothing yet.
+    pub fn new(ledger: Arc<Ledger>, router: Arc<dyn Router>, identity: Identity) -> Self {
         let acknowledged = std::sync::Mutex::new(Generation(0));
-        Self { ledger, router, token, published: Mutex::new(None), acknowledged }
+        Self { ledger, router, identity, published: Mutex::new(None), acknowledged }
     }
 
     /// Brings the router in line with what is known. When this returns, every decision recorded before the call is in force.
@@ -53,7 +69,8 @@ impl Board {
         let hold = Hold { wait: Duration::from_secs(10), requests: 1000 };
         let routes: Vec<(&ServiceState, Option<&RouteSpec>)> =
             view.services.values().map(|state| (state, route(&view, state))).collect();
-        machine::table(Generation(view.last_seq), &routes, Some(&self.token), &hold)
+        let generation = Generation(view.last_seq + self.identity.starts);
+        machine::table(generation, &routes, Some(&self.identity.token), &hold)
     }
 
     /// The generation that the router last acknowledged to us.
@@ -63,7 +80,7 @@ impl Board {
 
     /// The secret for looking through the router.
     pub fn token(&self) -> &str {
-        &self.token
+        &self.identity.token
     }
 
     /// The route in force for a service.

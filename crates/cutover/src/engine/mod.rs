@@ -27,7 +27,7 @@ use cutover_core::machine::{Event, Progress};
 use cutover_core::{Failure, Release, ReleaseNo, ServiceName};
 use tokio::task::JoinSet;
 
-pub use board::Board;
+pub use board::{Board, Identity};
 pub use command::{CommandError, Request, Want};
 pub use ledger::{Ledger, View};
 use port::{JournalError, World};
@@ -53,11 +53,10 @@ struct Parts {
 }
 
 impl Engine {
-    /// Reads the journal, brings the router in line, and takes up whatever was running. `token` is the secret for looking
-    /// through the router.
-    pub async fn open(world: World, token: String) -> Result<Self, JournalError> {
+    /// Reads the journal, brings the router in line, and takes up whatever was running.
+    pub async fn open(world: World, identity: impl Into<Identity>) -> Result<Self, JournalError> {
         let ledger = Arc::new(Ledger::open(world.journal.clone(), world.clock.clone()).await?);
-        let board = Board::new(ledger.clone(), world.router.clone(), token);
+        let board = Board::new(ledger.clone(), world.router.clone(), identity.into());
         let sampler = Sampler::default();
         let (tasks, cared_for, planning) = (Mutex::default(), Mutex::default(), tokio::sync::Mutex::default());
         let engine = Self { parts: Arc::new(Parts { ledger, board, world, sampler, tasks, cared_for, planning }) };
