@@ -6,7 +6,6 @@
 use std::time::Duration;
 
 use cutover_core::machine::{Duty, Event};
-use cutover_core::rule::{Drained, drained};
 use cutover_core::spec::StopSpec;
 use cutover_core::{InstanceId, ServiceName, Timestamp};
 use futures_util::future::join_all;
@@ -55,11 +54,7 @@ impl Parts {
     /// How many streams it has; `None` if the router does not answer. Requests have had their time when it was drained.
     async fn in_hand(&self, instance: &InstanceId) -> Option<u64> {
         let stats = self.world.router.stats().await.ok()?;
-        let now = self.now();
-        Some(match drained(stats.target(instance), now, now) {
-            Drained::OnlyStreams(streams) => streams,
-            Drained::Empty | Drained::Busy(_) | Drained::LimitPassed(_) => 0,
-        })
+        Some(stats.target(instance).map_or(0, |target| target.streams))
     }
 
     async fn let_go(&self, service: &ServiceName, instance: &InstanceId, streams: u64) {
