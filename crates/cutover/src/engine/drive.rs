@@ -75,23 +75,21 @@ impl Parts {
 
     /// Announces what is next, if it still is.
     async fn announce(&self, service: &ServiceName, next: Next) {
-        let now = self.now();
         self.until_recorded(service, move |state| {
-            if state.next() == next { announcement(state, now).into_iter().collect() } else { Vec::new() }
+            if state.next() == next { announcement(state, self.now()).into_iter().collect() } else { Vec::new() }
         })
         .await;
     }
 
     /// Records what came of something, if the machine still waits for it, and announces what follows in the same breath.
     async fn record_if(&self, service: &ServiceName, awaited: Next, event: Event) {
-        let now = self.now();
         self.until_recorded(service, move |state| {
             if state.next() != awaited {
                 return Vec::new();
             }
             let mut events = vec![event.clone()];
             if let Event::StepDone { step } = event {
-                events.extend(follow_up(state, step + 1, now));
+                events.extend(follow_up(state, step + 1, self.now()));
             }
             events
         })
