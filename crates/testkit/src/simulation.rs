@@ -131,9 +131,9 @@ impl Simulation {
         let calls = self.world.calls();
         self.world.calm();
         self.come_to_rest().await;
-        self.check_rest().await;
+        self.check_rest();
         self.deploy_once_more().await;
-        self.check_rest().await;
+        self.check_rest();
         self.world.lock().restore_calls(calls);
         outcomes
     }
@@ -145,7 +145,11 @@ impl Simulation {
 
     async fn obey(&mut self, order: &Order) {
         match order.when {
-            When::AtRest => drop(self.wait(PATIENCE, |inner| all_rest(inner, true)).await),
+            When::AtRest => {
+                self.wait(PATIENCE, |inner| all_rest(inner, true)).await;
+                // What was made durable last has still to be heard of.
+                self.wait(Duration::from_millis(20), |_| false).await;
+            }
             When::After(millis) => drop(self.wait(Duration::from_millis(millis), |_| false).await),
         }
         self.give(order).await;
@@ -228,7 +232,7 @@ impl Simulation {
 
     /// With no more faults, everything ends; where a person is needed, the person does as the hint says.
     async fn come_to_rest(&mut self) {
-        if !self.wait(AT_REST_WITHIN, |inner| all_rest(inner, true)).await {
+        if !self.stay_at_rest(true).await {
             return self.complain("it does not come to rest");
         }
         let stuck: Vec<ServiceState> = {
@@ -241,9 +245,21 @@ impl Simulation {
             let act = Act::Abort;
             self.give(&Order { service: state.name, ..Order::at_rest(act) }).await;
         }
-        if !self.wait(AT_REST_WITHIN, |inner| all_rest(inner, false)).await {
+        if !self.stay_at_rest(false).await {
             self.complain("it stays stuck although a person did as they were told");
         }
+    }
+
+    /// Waits until all is at rest and stays so: a command may be on its way that nobody waits for.
+    async fn stay_at_rest(&mut self, or_stuck: bool) -> bool {
+        let limit = tokio::time::Instant::now() + AT_REST_WITHIN;
+        while tokio::time::Instant::now() < limit {
+            self.wait(AT_REST_WITHIN, |inner| all_rest(inner, or_stuck)).await;
+            if !self.wait(Duration::from_secs(1), |inner| !all_rest(inner, or_stuck)).await {
+                return true;
+            }
+        }
+        false
     }
 
     /// Nothing stands in the way of the next deployment.
@@ -255,7 +271,7 @@ impl Simulation {
             let before = self.last(&service());
             let act = Act::Deploy(Build::of(Life::good()).times(2));
             self.give(&Order { service: service(), ..Order::at_rest(act) }).await;
-            self.wait(AT_REST_WITHIN, |inner| all_rest(inner, true)).await;
+            self.stay_at_rest(true).await;
             let last = self.last(&service());
             if last.as_ref().map(|(id, _)| id) == before.as_ref().map(|(id, _)| id)
                 || !matches!(last, Some((_, Outcome::Done)))
@@ -270,9 +286,7 @@ impl Simulation {
         inner.oracle.service(service)?.last.as_ref().map(|last| (last.deployment, last.outcome.clone()))
     }
 
-    /// What was made durable last may still have to be heard of and published.
-    async fn check_rest(&mut self) {
-        self.wait(Duration::from_secs(1), |_| false).await;
+    fn check_rest(&self) {
         if let Some(engine) = &self.engine {
             self.world.lock().check_rest(engine);
         }
