@@ -17,6 +17,9 @@ use crate::world::{Call, Inner, Life, TOKEN, World};
 /// Within this time everything ends once the faults have stopped.
 const AT_REST_WITHIN: Duration = Duration::from_secs(600);
 
+/// Within this time slow calls that have begun before the faults stopped are over.
+const SLOW_CALLS: Duration = Duration::from_secs(11);
+
 /// How long an order waits for rest while there are faults.
 const PATIENCE: Duration = Duration::from_secs(240);
 
@@ -130,6 +133,7 @@ impl Simulation {
         let outcomes = self.outcomes();
         let calls = self.world.calls();
         self.world.calm();
+        self.wait(SLOW_CALLS, |_| false).await;
         self.come_to_rest().await;
         self.check_rest();
         self.deploy_once_more().await;

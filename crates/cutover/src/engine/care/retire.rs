@@ -3,6 +3,7 @@
 //! **Invariant (order).** Nobody is told to stop before the router has answered, after the instance was set to retire, that it
 //! has no request in flight for it. A router that does not answer is waited for.
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use cutover_core::machine::{Duty, Event};
@@ -57,7 +58,18 @@ impl Parts {
         Some(stats.target(instance).map_or(0, |target| target.streams))
     }
 
+    /// Stops it and records that. Both the deployment and whoever cares for the instance may come here; one of them does it,
+    /// the other waits, so that nobody stops it again after it is gone and forgotten.
     async fn let_go(&self, service: &ServiceName, instance: &InstanceId, streams: u64) {
+        let first = self.let_go.lock().unwrap_or_else(PoisonError::into_inner).insert(instance.clone());
+        if first && !is_gone(&self.ledger.state(service), instance) {
+            self.stop_and_record(service, instance, streams).await;
+        }
+        self.ledger.until(service, |state| is_gone(state, instance)).await;
+        self.let_go.lock().unwrap_or_else(PoisonError::into_inner).remove(instance);
+    }
+
+    async fn stop_and_record(&self, service: &ServiceName, instance: &InstanceId, streams: u64) {
         let release = self.release(service, instance.release).ok();
         let stop = release.map_or_else(StopSpec::default, |release| release.spec.process.stop.clone());
         let how = loop {
