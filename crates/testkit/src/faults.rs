@@ -10,6 +10,8 @@ use crate::world::Call;
 pub enum Fault {
     /// It has no effect and fails.
     Fail,
+    /// It has no effect, and fails after this many milliseconds.
+    SlowFail(u64),
     /// It and all calls to the same port fail for this many milliseconds.
     FailFor(u64),
     /// It has its effect, but its caller is told that it failed.
@@ -99,6 +101,11 @@ impl Faults {
         Self { at_call: BTreeMap::new(), rates, weather, downtime }
     }
 
+    /// Whether calls may take long that have begun before the faults stop.
+    pub(crate) fn has_slow_calls(&self) -> bool {
+        self.rates.delay > 0 || self.at_call.values().any(|fault| matches!(fault, Fault::Delay(_)))
+    }
+
     /// What happens to the call with this number.
     pub(crate) fn draw(&self, number: u64, call: Call, seed: &mut Seed) -> Option<Fault> {
         if let Some(fault) = self.at_call.get(&number) {
@@ -112,6 +119,7 @@ impl Faults {
         if matches!(call, Call::Probe | Call::Stats) && seed.chance(800) {
             return None;
         }
+        let slow = *seed.pick(&[1, 2, 3, 4, 5, 800]);
         let mut dice = seed.between(0, 999);
         let mut falls = |share: u64| {
             let hit = dice < share;
@@ -119,7 +127,8 @@ impl Faults {
             hit
         };
         let choices = [
-            (fail, Fault::Fail),
+            (fail / 2, Fault::Fail),
+            (fail - fail / 2, Fault::SlowFail(slow)),
             (lose, Fault::LoseAnswer),
             (crash / 2, Fault::CrashBefore),
             (crash - crash / 2, Fault::CrashAfter),

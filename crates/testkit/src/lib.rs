@@ -10,10 +10,12 @@ pub mod coverage;
 pub mod faults;
 pub mod fixture;
 pub mod invariants;
+pub mod scenario;
 pub mod script;
 pub mod seed;
 pub mod simulation;
 pub mod soak;
+pub mod sweep;
 pub mod world;
 
 pub use simulation::{Broken, Report, Run, simulate};

@@ -133,7 +133,9 @@ impl Simulation {
         let outcomes = self.outcomes();
         let calls = self.world.calls();
         self.world.calm();
-        self.wait(SLOW_CALLS, |_| false).await;
+        if run.faults.has_slow_calls() {
+            self.wait(SLOW_CALLS, |_| false).await;
+        }
         self.come_to_rest().await;
         self.check_rest();
         self.deploy_once_more().await;

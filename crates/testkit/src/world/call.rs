@@ -66,7 +66,7 @@ pub(crate) enum Group {
 /// What the gate decided about a call.
 enum Verdict {
     Stop,
-    Fail,
+    Fail(u64),
     Go { twice: bool, lose: bool, crash: bool, pause: (u64, u64) },
 }
 
@@ -81,8 +81,8 @@ impl Port {
     ) -> Result<T, E> {
         let (twice, lose, crash, pause) = match self.admit(call, about) {
             Verdict::Stop => pending().await,
-            Verdict::Fail => {
-                self.pause(1).await;
+            Verdict::Fail(after) => {
+                self.pause(after).await;
                 return Err(failed(format!("{call:?} fails, as the simulation wants")));
             }
             Verdict::Go { twice, lose, crash, pause } => (twice, lose, crash, pause),
@@ -130,7 +130,8 @@ impl Port {
         }
         let go = |twice, lose, crash, pause| Verdict::Go { twice, lose, crash, pause };
         match fault {
-            Some(Fault::Fail | Fault::FailFor(_)) => Verdict::Fail,
+            Some(Fault::Fail | Fault::FailFor(_)) => Verdict::Fail(1),
+            Some(Fault::SlowFail(after)) => Verdict::Fail(after),
             Some(Fault::CrashBefore) => {
                 drop(inner);
                 self.world.crash();

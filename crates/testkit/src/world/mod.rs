@@ -271,6 +271,7 @@ impl Inner {
         let fault = self.faults.draw(number, call, &mut self.seed)?;
         self.coverage.count(match fault {
             Fault::Fail => "fault: failing call",
+            Fault::SlowFail(_) => "fault: call fails after a while",
             Fault::FailFor(_) => "fault: port fails for a time",
             Fault::LoseAnswer => "fault: lost answer",
             Fault::CrashBefore => "fault: crash before effect",
