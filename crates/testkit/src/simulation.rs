@@ -18,7 +18,7 @@ use crate::world::{Call, Inner, Life, TOKEN, World};
 const AT_REST_WITHIN: Duration = Duration::from_secs(600);
 
 /// Within this time slow calls that have begun before the faults stopped are over.
-const SLOW_CALLS: Duration = Duration::from_secs(11);
+const SLOW_CALLS: Duration = Duration::from_secs(21);
 
 /// How long an order waits for rest while there are faults.
 const PATIENCE: Duration = Duration::from_secs(240);

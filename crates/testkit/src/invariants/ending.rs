@@ -38,8 +38,9 @@ impl Inner {
         for id in expected {
             let found = self.instances.get(id);
             let killed = found.is_some_and(|found| matches!(found.ended, Some((_, Cause::Injected | Cause::Itself))));
+            let neighbour = plan.kind == Kind::Scale && !plan.starts().contains(id);
             let revived = self.oracle.service(&plan.service).and_then(|state| state.instances.get(id)?.down.clone());
-            if killed || revived.is_some() {
+            if killed || revived.is_some() || (neighbour && self.was_revived(id)) {
                 continue;
             }
             if !found.is_some_and(|found| found.runs()) {
@@ -48,6 +49,12 @@ impl Inner {
                 self.broke(Invariant::Truthful, format!("a deployment ends, but {id} gets no traffic"));
             }
         }
+    }
+
+    /// Whether it died before: then its traffic may come back later than the end of a deployment that it has no part in.
+    fn was_revived(&self, id: &InstanceId) -> bool {
+        let state = self.oracle.service(&id.service);
+        state.and_then(|state| state.instances.get(id)).is_some_and(|instance| instance.attempt > 0)
     }
 
     fn is_routed(&self, id: &InstanceId) -> bool {
