@@ -108,6 +108,7 @@ impl ServiceState {
             by: by.clone(),
             began: at,
             deadline: *deadline,
+            routed_before: self.routed,
             progress: Progress::Forward { step: 0, begun: None },
             baseline: baseline.clone(),
             router_returns: 0,
@@ -163,17 +164,22 @@ impl ServiceState {
     /// What the announcement of an undo changes.
     fn undo_effect(&mut self, step: usize, at: Timestamp) {
         let Some(plan) = self.plan() else { return };
+        let routed_before = self.deployment.as_ref().and_then(|deployment| deployment.routed_before);
         match &plan.steps[step] {
             Step::Shift { to, from } => {
                 self.assign(from, Duty::Serving);
                 self.assign(to, Duty::Standby);
-                self.routed = plan.from.or(self.routed);
+                // With no route to go back to, the new one stays until nobody has anything in hand that came by it.
+                self.routed = routed_before.or(self.routed);
             }
             Step::Register { instances } => {
                 self.assign(instances, Duty::Starting);
-                self.routed = plan.from;
+                self.routed = routed_before;
             }
-            Step::Start { instances } => self.assign(instances, Duty::Retiring { until: at + plan.stream_drain }),
+            Step::Start { instances } => {
+                self.assign(instances, Duty::Retiring { until: at + plan.stream_drain });
+                self.routed = routed_before;
+            }
             _ => {}
         }
     }

@@ -139,6 +139,8 @@ pub struct Deployment {
     pub began: Timestamp,
     /// When it is undone if it has not committed.
     pub deadline: Timestamp,
+    /// The release whose route was in force before it, for the way back.
+    pub routed_before: Option<ReleaseNo>,
     /// How far it is.
     pub progress: Progress,
     /// What the router had counted when it began.

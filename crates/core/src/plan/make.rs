@@ -185,30 +185,28 @@ fn take_down(old: Vec<InstanceId>, spec: &ServiceSpec, live: Option<ReleaseNo>) 
     ]
 }
 
+/// What neither a roll back nor an inspection needs: the new release and the live one stay, and those of the rest that are
+/// best to go back to.
 fn prune(state: &ServiceState, new: ReleaseNo, spec: &ServiceSpec) -> Option<Step> {
+    let spared = |no: ReleaseNo| no == new || Some(no) == state.live;
     let keep = spec.rollout.keep_releases.max(2) as usize;
-    let spared = |no: &ReleaseNo| *no == new || Some(*no) == state.live;
+    let left = keep - if state.live.is_some_and(|live| live != new) { 2 } else { 1 };
+    let kept: Vec<ReleaseNo> = best_first(state).filter(|no| !spared(*no)).take(left).collect();
     let runs = |no: ReleaseNo| state.instances.iter().any(|(id, instance)| id.release == no && instance.should_run());
-    let mut kept = 2;
-    let releases: Vec<ReleaseNo> = state
-        .releases
-        .iter()
-        .rev()
-        .filter(|(no, release)| {
-            if spared(no) || runs(**no) {
-                return false;
-            }
-            let worth_keeping = matches!(release.mark, Mark::Good | Mark::RolledBack) && kept < keep;
-            kept += usize::from(worth_keeping);
-            !worth_keeping
-        })
-        .map(|(no, _)| *no)
-        .collect();
+    let goes = |no: &ReleaseNo| !spared(*no) && !kept.contains(no) && !runs(*no);
+    let releases: Vec<ReleaseNo> = state.releases.keys().rev().copied().filter(goes).collect();
     let ended = state.instances_with(|instance| instance.duty == Duty::Gone);
     let surplus = ended.len().saturating_sub(KEPT_INSTANCES);
     let goes = |(at, id): (usize, InstanceId)| (at < surplus || releases.contains(&id.release)).then_some(id);
     let instances: Vec<InstanceId> = ended.into_iter().enumerate().filter_map(goes).collect();
     (!releases.is_empty() || !instances.is_empty()).then_some(Step::Prune { releases, instances })
+}
+
+/// Those that can be rolled back to, in the order in which that is likely: what a roll back without arguments chooses from
+/// comes before what somebody went back from.
+fn best_first(state: &ServiceState) -> impl Iterator<Item = ReleaseNo> {
+    let with = |mark: Mark| state.releases.iter().rev().filter(move |(_, r)| r.mark == mark).map(|(no, _)| *no);
+    with(Mark::Good).chain(with(Mark::RolledBack))
 }
 
 /// With fixed ports, every instance that may still run holds one.

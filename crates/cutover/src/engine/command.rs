@@ -8,6 +8,7 @@ use cutover_core::plan::{self, Desired, Kind, Plan, Refusal};
 use cutover_core::spec::{RouteSpec, ServiceSpec};
 use cutover_core::{DeploymentId, Failure, Release, ReleaseNo, ServiceName};
 use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 
 use super::ledger::View;
 use super::port::JournalError;
@@ -82,7 +83,65 @@ impl Engine {
 
     /// Begins a deployment, which then goes on by itself.
     pub async fn begin(&self, request: &Request) -> Result<DeploymentId, CommandError> {
-        let parts = &self.parts;
+        let request = request.clone();
+        self.parts.to_its_end(|parts| async move { parts.begin(&request).await }).await
+    }
+
+    /// Turns a running deployment back, or tries a failed undo again.
+    pub async fn abort(&self, service: &ServiceName, by: &str, reason: &str) -> Result<DeploymentId, CommandError> {
+        let (service, by, reason) = (service.clone(), by.to_owned(), reason.to_owned());
+        self.parts.to_its_end(|parts| async move { parts.abort(&service, &by, &reason).await }).await
+    }
+
+    /// Locks a service against deployments for a time.
+    pub async fn lock(
+        &self,
+        service: &ServiceName,
+        by: &str,
+        reason: &str,
+        time: Duration,
+    ) -> Result<(), CommandError> {
+        let until = self.parts.now() + time;
+        let event = Event::Locked { by: by.to_owned(), reason: reason.to_owned(), until };
+        let service = service.clone();
+        self.parts.to_its_end(|parts| async move { parts.lock(&service, event).await }).await
+    }
+
+    /// Releases a lock. Fine if there is none.
+    pub async fn unlock(&self, service: &ServiceName, by: &str) -> Result<(), CommandError> {
+        let (service, by) = (service.clone(), by.to_owned());
+        self.parts.to_its_end(|parts| async move { parts.unlock(&service, by).await }).await
+    }
+
+    /// Waits until a deployment has ended or is stuck; `None` if it is stuck.
+    pub async fn ended(&self, service: &ServiceName, deployment: DeploymentId) -> Option<Outcome> {
+        let over = |state: &ServiceState| match &state.deployment {
+            Some(running) if running.id == deployment => matches!(running.progress, Progress::Stuck { .. }),
+            _ => true,
+        };
+        let state = self.parts.ledger.until(service, over).await;
+        let stuck = state.deployment.is_some_and(|running| running.id == deployment);
+        if stuck { None } else { state.last.filter(|last| last.deployment == deployment).map(|last| last.outcome) }
+    }
+}
+
+impl Parts {
+    /// Carries out a command on a task of its own. Whoever asked may stop listening at any moment (a client that went away);
+    /// were the command dropped then, an event could be in the journal that nobody has taken in, and a deployment begun that
+    /// nobody drives.
+    async fn to_its_end<T: Send + 'static, F: Future<Output = Result<T, CommandError>> + Send + 'static>(
+        self: &Arc<Self>,
+        command: impl FnOnce(Arc<Self>) -> F,
+    ) -> Result<T, CommandError> {
+        let (tell, told) = oneshot::channel();
+        let command = command(self.clone());
+        self.spawn(|_| async move { drop(tell.send(command.await)) });
+        let stopping = || CommandError::Failed(Failure::new("the agent stopped before it could answer"));
+        told.await.unwrap_or_else(|_| Err(stopping()))
+    }
+
+    async fn begin(self: &Arc<Self>, request: &Request) -> Result<DeploymentId, CommandError> {
+        let parts = self;
         let _planning = parts.planning.lock().await;
         let draft = parts.draft(request).await?;
         let fingerprint = draft.release.as_ref().and_then(|release| release.fingerprint.clone());
@@ -104,9 +163,13 @@ impl Engine {
         Ok(records.iter().find_map(|record| record.deployment).unwrap_or_default())
     }
 
-    /// Turns a running deployment back, or tries a failed undo again.
-    pub async fn abort(&self, service: &ServiceName, by: &str, reason: &str) -> Result<DeploymentId, CommandError> {
-        let parts = &self.parts;
+    async fn abort(
+        self: &Arc<Self>,
+        service: &ServiceName,
+        by: &str,
+        reason: &str,
+    ) -> Result<DeploymentId, CommandError> {
+        let parts = self;
         let records = parts
             .ledger
             .decide(service, |_, state| {
@@ -131,53 +194,24 @@ impl Engine {
         Ok(records.iter().find_map(|record| record.deployment).or(running).unwrap_or_default())
     }
 
-    /// Locks a service against deployments for a time.
-    pub async fn lock(
-        &self,
-        service: &ServiceName,
-        by: &str,
-        reason: &str,
-        time: Duration,
-    ) -> Result<(), CommandError> {
-        let until = self.parts.now() + time;
-        let event = Event::Locked { by: by.to_owned(), reason: reason.to_owned(), until };
-        self.parts
-            .ledger
-            .decide(service, |view, state| {
-                known(view, service)?;
-                refuse_if_locked(&self.parts, state)?;
-                Ok::<_, CommandError>(vec![event])
-            })
-            .await
-            .map(drop)
-    }
-
-    /// Releases a lock. Fine if there is none.
-    pub async fn unlock(&self, service: &ServiceName, by: &str) -> Result<(), CommandError> {
-        self.parts
-            .ledger
-            .decide(service, |view, state| {
-                known(view, service)?;
-                let locked = state.lock.is_some();
-                Ok::<_, CommandError>(if locked { vec![Event::Unlocked { by: by.to_owned() }] } else { Vec::new() })
-            })
-            .await
-            .map(drop)
-    }
-
-    /// Waits until a deployment has ended or is stuck; `None` if it is stuck.
-    pub async fn ended(&self, service: &ServiceName, deployment: DeploymentId) -> Option<Outcome> {
-        let over = |state: &ServiceState| match &state.deployment {
-            Some(running) if running.id == deployment => matches!(running.progress, Progress::Stuck { .. }),
-            _ => true,
+    async fn lock(&self, service: &ServiceName, event: Event) -> Result<(), CommandError> {
+        let decide = |view: &View, state: &ServiceState| {
+            known(view, service)?;
+            refuse_if_locked(self, state)?;
+            Ok::<_, CommandError>(vec![event])
         };
-        let state = self.parts.ledger.until(service, over).await;
-        let stuck = state.deployment.is_some_and(|running| running.id == deployment);
-        if stuck { None } else { state.last.filter(|last| last.deployment == deployment).map(|last| last.outcome) }
+        self.ledger.decide(service, decide).await.map(drop)
     }
-}
 
-impl Parts {
+    async fn unlock(&self, service: &ServiceName, by: String) -> Result<(), CommandError> {
+        let decide = |view: &View, state: &ServiceState| {
+            known(view, service)?;
+            let locked = state.lock.is_some();
+            Ok::<_, CommandError>(if locked { vec![Event::Unlocked { by }] } else { Vec::new() })
+        };
+        self.ledger.decide(service, decide).await.map(drop)
+    }
+
     async fn draft(&self, request: &Request) -> Result<Draft, CommandError> {
         let service = &request.service;
         refuse_if_locked(self, &self.ledger.state(service))?;

@@ -63,7 +63,7 @@ impl Parts {
         let Some(step) = step_of(state, index) else { return };
         let event = match self.undo(service, &step, until).await {
             Ok(()) => Event::UndoDone { step: index },
-            Err(failure) => Event::UndoFailed { step: index, failure },
+            Err(failure) => Event::UndoFailed { step: index, failure: with_way_on(failure, service) },
         };
         self.record_if(service, Next::Undo(index, until), event).await;
     }
@@ -71,27 +71,27 @@ impl Parts {
     async fn end(&self, service: &ServiceName, outcome: Outcome) {
         let proof = self.finish_proof(service).await;
         self.record_if(service, Next::End(outcome.clone()), Event::Ended { outcome, proof }).await;
+        // The end of a removal takes the service out of the table.
+        self.publish().await;
     }
 
     /// Announces what is next, if it still is.
     async fn announce(&self, service: &ServiceName, next: Next) {
-        let now = self.now();
         self.until_recorded(service, move |state| {
-            if state.next() == next { announcement(state, now).into_iter().collect() } else { Vec::new() }
+            if state.next() == next { announcement(state, self.now()).into_iter().collect() } else { Vec::new() }
         })
         .await;
     }
 
     /// Records what came of something, if the machine still waits for it, and announces what follows in the same breath.
     async fn record_if(&self, service: &ServiceName, awaited: Next, event: Event) {
-        let now = self.now();
         self.until_recorded(service, move |state| {
             if state.next() != awaited {
                 return Vec::new();
             }
             let mut events = vec![event.clone()];
             if let Event::StepDone { step } = event {
-                events.extend(follow_up(state, step + 1, now));
+                events.extend(follow_up(state, step + 1, self.now()));
             }
             events
         })
@@ -151,6 +151,13 @@ fn start_of(state: &ServiceState, step: usize, now: Timestamp) -> Event {
 fn undo_grace(state: &ServiceState) -> std::time::Duration {
     let steps = state.deployment.iter().flat_map(|deployment| &deployment.plan.steps);
     steps.filter(|step| matches!(step, Step::Drain { .. })).map(Step::limit).max().unwrap_or_default()
+}
+
+/// A failed undo needs a person, who is told which command goes on.
+fn with_way_on(failure: Failure, service: &ServiceName) -> Failure {
+    let command = format!("`cutover abort {service}` tries again");
+    let hint = failure.hint.as_ref().map_or(command.clone(), |hint| format!("{hint}; then {command}"));
+    failure.hint(hint)
 }
 
 /// What a deployment that ran out of time says.

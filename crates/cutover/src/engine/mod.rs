@@ -49,6 +49,7 @@ struct Parts {
     sampler: Sampler,
     tasks: Mutex<JoinSet<()>>,
     cared_for: Mutex<BTreeSet<cutover_core::InstanceId>>,
+    let_go: Mutex<BTreeSet<cutover_core::InstanceId>>,
     planning: tokio::sync::Mutex<()>,
 }
 
@@ -58,8 +59,10 @@ impl Engine {
         let ledger = Arc::new(Ledger::open(world.journal.clone(), world.clock.clone()).await?);
         let board = Board::new(ledger.clone(), world.router.clone(), identity.into());
         let sampler = Sampler::default();
-        let (tasks, cared_for, planning) = (Mutex::default(), Mutex::default(), tokio::sync::Mutex::default());
-        let engine = Self { parts: Arc::new(Parts { ledger, board, world, sampler, tasks, cared_for, planning }) };
+        let (tasks, cared_for, let_go) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let planning = tokio::sync::Mutex::default();
+        let parts = Parts { ledger, board, world, sampler, tasks, cared_for, let_go, planning };
+        let engine = Self { parts: Arc::new(parts) };
         engine.resume();
         Ok(engine)
     }

@@ -3,11 +3,12 @@
 //! **Invariant (order).** Nobody is told to stop before the router has answered, after the instance was set to retire, that it
 //! has no request in flight for it. A router that does not answer is waited for.
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use cutover_core::machine::{Duty, Event};
-use cutover_core::rule::{Drained, drained};
 use cutover_core::spec::StopSpec;
+use cutover_core::stats::{Stats, TargetStats};
 use cutover_core::{InstanceId, ServiceName, Timestamp};
 use futures_util::future::join_all;
 
@@ -19,19 +20,27 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Over how long the streams of an instance are closed when their time is up, so that its clients do not all come back at once.
 const CLOSE_OVER: Duration = Duration::from_secs(5);
 
+/// What an instance has not finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct InHand {
+    requests: u64,
+    streams: u64,
+}
+
 impl Parts {
-    /// Stops those that have nothing in hand. Those that do are left to [`Parts::retire_in_time`].
+    /// Stops those that have no streams; their requests have had their time when they were drained. Those that do are left
+    /// to [`Parts::retire_in_time`].
     pub(in super::super) async fn retire_now(&self, service: &ServiceName, instances: &[InstanceId]) {
         join_all(instances.iter().map(|instance| async move {
-            if self.in_hand(instance).await != Some(0) {
-                return;
+            if self.in_hand(instance).await.is_some_and(|in_hand| in_hand.streams == 0) {
+                self.let_go(service, instance, 0).await;
             }
-            self.let_go(service, instance, 0).await;
         }))
         .await;
     }
 
-    /// Stops an instance when its streams have ended, at the latest at `until`, and then soon after they were closed.
+    /// Stops an instance when it has nothing in hand, at the latest at `until`, and then soon after its streams were closed.
+    /// Requests count here too: a router that came back with an old table may have given it new ones.
     pub(super) async fn retire_in_time(&self, service: &ServiceName, instance: &InstanceId, until: Timestamp) {
         self.publish().await;
         let mut closed = false;
@@ -39,30 +48,48 @@ impl Parts {
             let in_hand = self.in_hand(instance).await;
             let overdue = self.now() >= until + CLOSE_OVER + LOOK_AGAIN;
             match in_hand {
-                Some(streams) if streams == 0 || overdue => return self.let_go(service, instance, streams).await,
+                Some(in_hand) if in_hand == InHand::default() || overdue => {
+                    return self.let_go(service, instance, in_hand.streams).await;
+                }
                 Some(_) if self.now() >= until && !closed => {
                     closed = self.world.router.close_streams(instance, CLOSE_OVER).await.is_ok();
                 }
                 _ => {}
             }
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(LOOK_AGAIN) => {}
                 _ = self.ledger.until(service, |state| is_gone(state, instance)) => return,
             }
         }
     }
 
-    /// How many streams it has; `None` if the router does not answer. Requests have had their time when it was drained.
-    async fn in_hand(&self, instance: &InstanceId) -> Option<u64> {
-        let stats = self.world.router.stats().await.ok()?;
-        let now = self.now();
-        Some(match drained(stats.target(instance), now, now) {
-            Drained::OnlyStreams(streams) => streams,
-            Drained::Empty | Drained::Busy(_) | Drained::LimitPassed(_) => 0,
-        })
+    /// What it has in hand; `None` if the router does not answer.
+    async fn in_hand(&self, instance: &InstanceId) -> Option<InHand> {
+        let stats = self.stats_in_force().await?;
+        let counted = |target: &TargetStats| InHand { requests: target.in_flight, streams: target.streams };
+        Some(stats.target(instance).map(counted).unwrap_or_default())
     }
 
+    /// The router's counters; `None` if it does not answer, or serves an older table than it acknowledged (it was gone and has
+    /// lost something): then it may still give requests to those that retire.
+    pub(in super::super) async fn stats_in_force(&self) -> Option<Stats> {
+        let stats = self.world.router.stats().await.ok()?;
+        (stats.generation >= self.board.acknowledged()).then_some(stats)
+    }
+
+    /// Stops it and records that. Both the deployment and whoever cares for the instance may come here; one of them does it,
+    /// the other waits, so that nobody stops it again after it is gone and forgotten.
     async fn let_go(&self, service: &ServiceName, instance: &InstanceId, streams: u64) {
+        let first = self.let_go.lock().unwrap_or_else(PoisonError::into_inner).insert(instance.clone());
+        if first && !is_gone(&self.ledger.state(service), instance) {
+            self.stop_and_record(service, instance, streams).await;
+        }
+        self.ledger.until(service, |state| is_gone(state, instance)).await;
+        self.let_go.lock().unwrap_or_else(PoisonError::into_inner).remove(instance);
+    }
+
+    async fn stop_and_record(&self, service: &ServiceName, instance: &InstanceId, streams: u64) {
         let release = self.release(service, instance.release).ok();
         let stop = release.map_or_else(StopSpec::default, |release| release.spec.process.stop.clone());
         let how = loop {

@@ -23,9 +23,10 @@ impl Parts {
         }
     }
 
-    /// A router that does not answer has acknowledged nothing: then nobody is drained, whatever the limit.
+    /// A router that does not answer, or serves an older table, has acknowledged nothing: then nobody is drained, whatever the
+    /// limit.
     async fn all_drained(&self, instances: &[InstanceId], limit: Timestamp) -> bool {
-        let Ok(stats) = self.world.router.stats().await else { return false };
+        let Some(stats) = self.stats_in_force().await else { return false };
         let now = self.now();
         instances.iter().all(|instance| !matches!(drained(stats.target(instance), now, limit), Drained::Busy(_)))
     }

@@ -2,15 +2,17 @@
 
 use cutover_core::machine::Event;
 use cutover_core::{Failure, InstanceId, ServiceName};
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 
 use super::super::Parts;
 use super::super::port::StartOrder;
 
 impl Parts {
-    /// Starts all at once.
+    /// Starts all at once. The first failure is told when all have been tried: to drop one in the middle could leave an event
+    /// in the journal that nobody has taken in.
     pub(super) async fn start_all(&self, service: &ServiceName, instances: &[InstanceId]) -> Result<(), Failure> {
-        try_join_all(instances.iter().map(|instance| self.start_one(service, instance))).await.map(drop)
+        let started = join_all(instances.iter().map(|instance| self.start_one(service, instance))).await;
+        started.into_iter().collect()
     }
 
     /// Starts one, and records its address. The instance is known from the announcement of the step, so that a crash in

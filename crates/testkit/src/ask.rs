@@ -1,0 +1,68 @@
+//! Puts an order to the engine, as the command line would.
+
+use std::time::Duration;
+
+use cutover::engine::{CommandError, Engine, Request, Want};
+use cutover_core::plan::Refusal;
+
+use crate::script::{Act, Order};
+
+/// What the engine answers.
+pub(crate) type Answer = Result<(), CommandError>;
+
+/// Who asks.
+const BY: &str = "somebody";
+
+pub(crate) async fn ask(engine: &Engine, order: &Order, salt: u64) -> Answer {
+    let service = &order.service;
+    let want = match &order.act {
+        Act::Deploy(build) => Want::Deploy { spec: Box::new(build.spec(service, salt)), again: false },
+        Act::Rollback(to) => Want::Rollback { to: *to },
+        Act::Restart => Want::Restart,
+        Act::Scale(replicas) => Want::Scale { replicas: *replicas },
+        Act::Stop => Want::Stop,
+        Act::Remove => Want::Remove,
+        Act::Abort => return engine.abort(service, BY, "they changed their mind").await.map(drop),
+        Act::Lock(millis) => return engine.lock(service, BY, "a holiday", Duration::from_millis(*millis)).await,
+        Act::Unlock => return engine.unlock(service, BY).await,
+        Act::Nothing => return Ok(()),
+    };
+    engine.begin(&Request { service: service.clone(), want, by: BY.to_owned() }).await.map(drop)
+}
+
+pub(crate) fn verb(act: &Act) -> &'static str {
+    match act {
+        Act::Deploy(_) => "deploy",
+        Act::Rollback(_) => "rollback",
+        Act::Restart => "restart",
+        Act::Scale(_) => "scale",
+        Act::Stop => "stop",
+        Act::Remove => "remove",
+        Act::Abort => "abort",
+        Act::Lock(_) => "lock",
+        Act::Unlock => "unlock",
+        Act::Nothing => "nothing",
+    }
+}
+
+pub(crate) fn kind(error: &CommandError) -> &'static str {
+    match error {
+        CommandError::Journal(_) => "failed: journal",
+        CommandError::Failed(_) => "failed",
+        CommandError::Refused(refusal) => match refusal {
+            Refusal::UnknownService { .. } => "refused: unknown service",
+            Refusal::Unchanged { .. } => "refused: unchanged",
+            Refusal::Busy { .. } => "refused: busy",
+            Refusal::Stuck { .. } => "refused: stuck",
+            Refusal::Locked { .. } => "refused: locked",
+            Refusal::NothingToRollBackTo { .. } => "refused: nothing to roll back to",
+            Refusal::UnknownRelease { .. } => "refused: unknown release",
+            Refusal::NotRunning { .. } => "refused: not running",
+            Refusal::CannotOverlap { .. } => "refused: cannot overlap",
+            Refusal::RouteTaken { .. } => "refused: route taken",
+            Refusal::NothingToAbort { .. } => "refused: nothing to abort",
+            Refusal::TooLate { .. } => "refused: too late",
+            Refusal::Preflight { .. } => "refused: preflight",
+        },
+    }
+}

@@ -1,0 +1,106 @@
+//! Specifications for simulated services, with limits short enough to pass often.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use cutover_core::ServiceName;
+use cutover_core::spec::{
+    Check, LimitSpec, LogSpec, Ports, ProcessSpec, ReadySpec, RestartSpec, RolloutSpec, RouteKind, RouteSpec, Secret,
+    ServiceSpec, StopSpec, WarmUp,
+};
+use cutover_core::table::{Balance, Limits};
+
+use crate::invariants::SECRET;
+use crate::world::Life;
+
+/// What differs between the specifications of a simulation.
+#[derive(Debug, Clone)]
+pub struct Build {
+    /// How its instances live.
+    pub life: Life,
+    /// How many there are.
+    pub replicas: u16,
+    /// Whether they are warmed up.
+    pub warm_up: bool,
+    /// Whether a smoke command tries them.
+    pub smoke: bool,
+    /// Whether it gets traffic.
+    pub routed: bool,
+    /// The port it listens on, counted from the service's own.
+    pub port: u16,
+}
+
+impl Build {
+    /// One instance that lives like this.
+    pub fn of(life: Life) -> Self {
+        Self { life, replicas: 1, warm_up: false, smoke: false, routed: true, port: 0 }
+    }
+
+    /// As many as this.
+    #[must_use]
+    pub fn times(self, replicas: u16) -> Self {
+        Self { replicas, ..self }
+    }
+
+    /// The specification of a service. `salt` makes it differ from others that are built alike.
+    pub fn spec(&self, name: &ServiceName, salt: u64) -> ServiceSpec {
+        ServiceSpec {
+            name: name.clone(),
+            project: "simulation".to_owned(),
+            process: process(self.life.command(salt)),
+            replicas: self.replicas,
+            ready: self.ready(),
+            route: self.routed.then(|| route(name, self.port)),
+            rollout: RolloutSpec {
+                watch: Duration::from_secs(2),
+                drain: Duration::from_secs(2),
+                stream_drain: Duration::from_secs(15),
+                deadline: Duration::from_secs(60),
+                keep_releases: 3,
+                smoke: self.smoke.then(|| vec!["smoke".to_owned()]),
+                smoke_within: Duration::from_secs(5),
+                ..RolloutSpec::default()
+            },
+        }
+    }
+
+    fn ready(&self) -> ReadySpec {
+        let path = "/healthz".to_owned();
+        let (host, headers, body) = (None, BTreeMap::new(), None);
+        ReadySpec {
+            check: Check::Http { path, host, headers, status: (200, 299), body },
+            within: Duration::from_secs(8),
+            stable_for: Duration::from_millis(200),
+            passes: 2,
+            timeout: Duration::from_secs(1),
+            warm_up: self.warm_up.then(|| WarmUp { paths: vec!["/".to_owned()], requests: 3 }),
+        }
+    }
+}
+
+/// A plain process with this command line.
+pub fn process(command: Vec<String>) -> ProcessSpec {
+    ProcessSpec {
+        command,
+        artifact: None,
+        directory: None,
+        env: BTreeMap::from([("PASSWORD".to_owned(), Secret::new(SECRET))]),
+        user: None,
+        ports: Ports::Automatic,
+        stop: StopSpec { grace: Duration::from_secs(3), ..StopSpec::default() },
+        limits: LimitSpec::default(),
+        logs: LogSpec::default(),
+        restart: RestartSpec { first: Duration::from_millis(500), longest: Duration::from_secs(10) },
+    }
+}
+
+fn route(name: &ServiceName, port: u16) -> RouteSpec {
+    RouteSpec {
+        listen: SocketAddr::from(([127, 0, 0, 1], 8080 + port)),
+        kind: RouteKind::Http { hosts: vec![format!("{name}.example.com")], path: "/".to_owned() },
+        balance: Balance::default(),
+        trusted: Vec::new(),
+        limits: Limits::default(),
+    }
+}

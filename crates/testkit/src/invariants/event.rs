@@ -1,0 +1,150 @@
+//! Checks of what becomes durable.
+
+use cutover_core::machine::{Event, Record, ServiceState};
+use cutover_core::plan::{Plan, Step};
+
+use super::{Before, Invariant};
+use crate::world::{Cause, Inner};
+
+/// The secret that every specification of the simulation holds.
+pub const SECRET: &str = "hunter2-do-not-tell";
+
+impl Inner {
+    /// Takes in an event that becomes durable now.
+    pub(crate) fn check_event(&mut self, record: &Record) {
+        let next = self.disk.records.last().map_or(1, |last| last.seq + 1);
+        if record.seq != next {
+            self.broke(Invariant::OneWriter, format!("event {} comes after {}", record.seq, next - 1));
+        }
+        let text = serde_json::to_string(record).expect("an event can be written");
+        if text.contains(SECRET) {
+            self.broke(Invariant::NoSecrets, text);
+        }
+        self.count_event(record);
+        let fresh = || ServiceState::new(record.service.clone());
+        let mut state = self.oracle.services.get(&record.service).cloned().unwrap_or_else(fresh);
+        let then = state.clone();
+        if let Err(error) = state.apply(record) {
+            return self.broke(Invariant::OneWriter, error.to_string());
+        }
+        self.oracle.services.insert(record.service.clone(), state.clone());
+        self.check_meaning(record, &then, &state);
+    }
+
+    fn check_meaning(&mut self, record: &Record, then: &ServiceState, state: &ServiceState) {
+        let plan = || state.deployment.as_ref().or(then.deployment.as_ref()).map(|deployment| deployment.plan.clone());
+        match &record.event {
+            Event::Planned { .. } => {
+                let before = Before { serving: then.serving(), routed: then.routed.is_some(), ..Before::default() };
+                self.oracle.before.insert(record.service.clone(), before);
+            }
+            Event::StepStarted { step, .. } => {
+                if let Some(plan) = plan() {
+                    self.check_step(record, &plan, &plan.steps[*step]);
+                }
+            }
+            Event::StepDone { step } => {
+                if let Some(plan) = plan() {
+                    self.check_step_done(record, &plan.steps[*step]);
+                }
+            }
+            Event::UndoStarted { step, .. } => {
+                if let Some(Step::Shift { from, .. }) = plan().map(|plan| plan.steps[*step].clone()) {
+                    self.check_return(&from);
+                }
+            }
+            Event::Ended { outcome, .. } => {
+                if let Some(plan) = plan() {
+                    self.check_end(state, &plan, outcome);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn check_step(&mut self, record: &Record, plan: &Plan, step: &Step) {
+        match step {
+            Step::Shift { to, .. } => self.check_tested(to),
+            Step::Watch { .. } => {
+                if let Some(before) = self.oracle.before.get_mut(&plan.service) {
+                    before.watch_began = Some(record.at);
+                }
+            }
+            Step::Drain { .. } => {
+                if let Some(before) = self.oracle.before.get_mut(&plan.service) {
+                    before.drained_since = Some(record.at);
+                }
+            }
+            Step::Commit { .. } => self.check_commit(plan),
+            _ => {}
+        }
+    }
+
+    /// Who gets traffic has passed the gate: whoever runs has been ready.
+    fn check_tested(&mut self, to: &[cutover_core::InstanceId]) {
+        let now = self.now();
+        for id in to {
+            let tested = self.instances.get(id).is_some_and(|found| found.ended.is_some() || found.has_been_ready(now));
+            if !tested {
+                self.broke(Invariant::TestedServes, format!("{id} is to get traffic, but has not been ready"));
+            }
+        }
+    }
+
+    /// Traffic goes back to somebody who is ready, unless all of them were just killed, or there is nobody.
+    fn check_return(&mut self, from: &[cutover_core::InstanceId]) {
+        let now = self.now();
+        let able = |id: &cutover_core::InstanceId| {
+            self.instances.get(id).is_some_and(|found| {
+                let killed = matches!(found.ended, Some((_, Cause::Injected | Cause::Itself)));
+                found.answers(now) || killed || (found.runs() && found.life.unready.is_some())
+            })
+        };
+        if !from.is_empty() && !from.iter().any(able) {
+            self.broke(Invariant::ReturnIsInstant, format!("traffic goes back to {from:?}, none of whom is ready"));
+        }
+    }
+
+    /// At the commit all old instances still run, but those that the simulation killed.
+    fn check_commit(&mut self, plan: &Plan) {
+        for id in plan.retires() {
+            let there = self.instances.get(id).is_some_and(|found| !matches!(found.ended, Some((_, Cause::Ours))));
+            if !there {
+                self.broke(Invariant::ReturnIsInstant, format!("{id} was stopped before the commit"));
+            }
+        }
+    }
+
+    fn check_step_done(&mut self, record: &Record, step: &Step) {
+        if let Step::Watch { time, .. } = step {
+            let began = self.oracle.before.get(&record.service).and_then(|before| before.watch_began);
+            let watched = began.map(|began| record.at.since(began)).unwrap_or_default();
+            if watched < *time {
+                self.broke(
+                    Invariant::Truthful,
+                    format!("{} was watched for {watched:?}, not {time:?}", record.service),
+                );
+            }
+        }
+    }
+
+    fn count_event(&mut self, record: &Record) {
+        let kind = serde_json::to_value(&record.event).ok().and_then(|v| Some(v.get("event")?.as_str()?.to_owned()));
+        self.coverage.count(&format!("event: {}", kind.unwrap_or_default()));
+        match &record.event {
+            Event::StepFailed { failure, .. } => self.count_failure("failure", record, &failure.summary),
+            Event::UndoFailed { failure, .. } => self.count_failure("stuck", record, &failure.summary),
+            Event::Planned { plan, .. } => self.coverage.count(&format!("planned: {}", plan.kind.verb())),
+            _ => {}
+        }
+    }
+
+    /// Counts a failure under its words, without names and numbers.
+    fn count_failure(&mut self, what: &str, record: &Record, summary: &str) {
+        let word = |word: &&str| !word.contains('.') && !word.contains(|c: char| c.is_ascii_digit() || c == '`');
+        let service = record.service.as_str();
+        let words: Vec<&str> =
+            summary.split(' ').filter(word).filter(|word| !word.starts_with(service)).take(7).collect();
+        self.coverage.count(&format!("{what}: {}", words.join(" ")));
+    }
+}

@@ -1,0 +1,124 @@
+//! The fixed scenarios that are swept: each kind of deployment, each way to fail, each moment to abort.
+
+use cutover_core::machine::Outcome;
+
+use crate::fixture::Build;
+use crate::script::{Act, Order, Script};
+use crate::world::Life;
+
+/// A scenario and how it ends when nothing goes wrong with it.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    /// What it is called.
+    pub name: String,
+    /// What people ask.
+    pub script: Script,
+    /// How the last deployment ends without faults.
+    pub ends: Ends,
+}
+
+/// How a scenario's last deployment ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Ends {
+    Done,
+    RolledBack,
+    /// Undone, if the abort came before the commit.
+    Aborted,
+}
+
+impl Ends {
+    /// Whether an outcome is this.
+    pub fn is(self, outcome: Option<&Outcome>) -> bool {
+        match outcome {
+            Some(Outcome::Done) => self != Self::RolledBack,
+            Some(Outcome::RolledBack { aborted: false, .. }) => self == Self::RolledBack,
+            Some(Outcome::RolledBack { aborted: true, .. }) => self == Self::Aborted,
+            None => false,
+        }
+    }
+}
+
+fn good() -> Build {
+    Build::of(Life::good()).times(2)
+}
+
+fn deploy(build: Build) -> Order {
+    Order::at_rest(Act::Deploy(build))
+}
+
+fn scenario(name: &str, ends: Ends, setup: Vec<Order>, orders: Vec<Order>) -> Scenario {
+    Scenario { name: name.to_owned(), script: Script { setup, orders }, ends }
+}
+
+/// Those that do what they were asked.
+pub fn succeeding() -> Vec<Scenario> {
+    let order = Order::at_rest;
+    let live = || vec![deploy(good())];
+    let two = || vec![deploy(good()), deploy(good())];
+    let three = || vec![deploy(good().times(3))];
+    let careful = Build { warm_up: true, smoke: true, ..good() };
+    let worker = || Build { routed: false, ..good() };
+    vec![
+        scenario("first release", Ends::Done, vec![], live()),
+        scenario("second release", Ends::Done, live(), vec![deploy(careful)]),
+        scenario("fourth release, which prunes", Ends::Done, [two(), live()].concat(), live()),
+        scenario("release of a worker", Ends::Done, vec![deploy(worker())], vec![deploy(worker())]),
+        scenario("rollback", Ends::Done, two(), vec![order(Act::Rollback(None))]),
+        scenario("restart", Ends::Done, live(), vec![order(Act::Restart)]),
+        scenario("more instances", Ends::Done, live(), vec![order(Act::Scale(3))]),
+        scenario("fewer instances", Ends::Done, three(), vec![order(Act::Scale(1))]),
+        scenario("stop", Ends::Done, live(), vec![order(Act::Stop)]),
+        scenario("remove", Ends::Done, two(), vec![order(Act::Remove)]),
+        scenario("release after a stop", Ends::Done, [live(), vec![order(Act::Stop)]].concat(), live()),
+        scenario("release after a removal", Ends::Done, [live(), vec![order(Act::Remove)]].concat(), live()),
+    ]
+}
+
+/// A second release that fails in each way there is, and a few of the first.
+pub fn failing() -> Vec<Scenario> {
+    let lives = [
+        ("refuses to start", Life { refuses: true, ..Life::good() }),
+        ("exits at once", Life { exits: Some(60), ..Life::good() }),
+        ("is never ready", Life { ready: None, ..Life::good() }),
+        ("is ready too late", Life { ready: Some(9000), ..Life::good() }),
+        ("fails its smoke command", Life { smells: true, ..Life::good() }),
+        ("crashes in the watch", Life { exits: Some(1500), ..Life::good() }),
+        ("fails probes in the watch", Life { unready: Some((900, 60_000)), ..Life::good() }),
+        (
+            "ignores its stop signal and crashes",
+            Life { exits: Some(60_000), leaves: None, smells: true, ..Life::good() },
+        ),
+    ];
+    let build = |life: &Life| Build { smoke: life.smells, ..Build::of(life.clone()).times(2) };
+    let second = lives.iter().map(|(name, life)| {
+        scenario(&format!("a release that {name}"), Ends::RolledBack, vec![deploy(good())], vec![deploy(build(life))])
+    });
+    let crashes = build(&lives[5].1);
+    let stopped = vec![deploy(good()), Order::at_rest(Act::Stop)];
+    let others = [
+        scenario("a first release that crashes", Ends::RolledBack, vec![], vec![deploy(crashes.clone())]),
+        scenario("a release after a stop that crashes", Ends::RolledBack, stopped, vec![deploy(crashes)]),
+    ];
+    second.chain(others).collect()
+}
+
+/// An abort so many milliseconds after each of several commands was given.
+pub fn aborted(after: u64) -> Vec<Scenario> {
+    let live = || vec![deploy(good())];
+    let two = || vec![deploy(good()), deploy(good())];
+    let three = || vec![deploy(good().times(3))];
+    let order = Order::at_rest;
+    let abort = |name: &str, setup: Vec<Order>, first: Order| {
+        let orders = vec![first, Order::after(after, Act::Abort)];
+        scenario(&format!("{name}, aborted after {after} ms"), Ends::Aborted, setup, orders)
+    };
+    vec![
+        abort("first release", vec![], deploy(good())),
+        abort("second release", live(), deploy(good())),
+        abort("rollback", two(), order(Act::Rollback(None))),
+        abort("more instances", live(), order(Act::Scale(3))),
+        abort("fewer instances", three(), order(Act::Scale(1))),
+        abort("stop", live(), order(Act::Stop)),
+    ]
+}

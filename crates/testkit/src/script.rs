@@ -1,0 +1,154 @@
+//! What people ask of the engine in a run: written down for a sweep, or drawn from the seed.
+
+use cutover_core::{ReleaseNo, ServiceName};
+
+use crate::fixture::Build;
+use crate::seed::Seed;
+use crate::world::Life;
+
+/// The orders of one run.
+#[derive(Debug, Clone, Default)]
+pub struct Script {
+    /// Those before any fault strikes.
+    pub setup: Vec<Order>,
+    /// Those that the faults may meet.
+    pub orders: Vec<Order>,
+}
+
+/// One order.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// When it is given.
+    pub when: When,
+    /// The service.
+    pub service: ServiceName,
+    /// What is wanted.
+    pub act: Act,
+    /// How long whoever asks listens for the answer, in milliseconds.
+    pub patience: Option<u64>,
+}
+
+/// When an order is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// When nothing is left to do from the orders before, or at the latest after some minutes.
+    AtRest,
+    /// This many milliseconds after the order before.
+    After(u64),
+}
+
+/// What is wanted.
+#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "each is the command of the same name")]
+pub enum Act {
+    Deploy(Build),
+    Rollback(Option<ReleaseNo>),
+    Restart,
+    Scale(u16),
+    Stop,
+    Remove,
+    Abort,
+    Lock(u64),
+    Unlock,
+    /// Only waits.
+    Nothing,
+}
+
+/// A service name that is known to be one.
+pub fn name(text: &str) -> ServiceName {
+    ServiceName::new(text).expect("a valid name")
+}
+
+impl Order {
+    /// An order for the service `web`, given when all is at rest.
+    pub fn at_rest(act: Act) -> Self {
+        Self { when: When::AtRest, service: name("web"), act, patience: None }
+    }
+
+    /// An order for the service `web`, given some milliseconds after the one before.
+    pub fn after(millis: u64, act: Act) -> Self {
+        Self { when: When::After(millis), ..Self::at_rest(act) }
+    }
+}
+
+impl Script {
+    /// Draws orders.
+    pub fn drawn(seed: &mut Seed) -> Self {
+        let services = [name("web"), name("api")];
+        let services = &services[..if seed.chance(300) { 2 } else { 1 }];
+        let mut orders = vec![first(seed, &services[0])];
+        for _ in 0..seed.between(1, 6) {
+            let service = seed.pick(services).clone();
+            let when = if seed.chance(550) { When::AtRest } else { When::After(draw_pause(seed)) };
+            let patience = seed.chance(60).then(|| seed.between(0, 12));
+            orders.push(Order { when, service, act: draw_act(seed), patience });
+        }
+        Self { setup: Vec::new(), orders }
+    }
+}
+
+fn first(seed: &mut Seed, service: &ServiceName) -> Order {
+    let life = if seed.chance(850) { Life::good() } else { draw_bad_life(seed) };
+    let build = Build { life, ..draw_build(seed) };
+    Order { when: When::AtRest, service: service.clone(), act: Act::Deploy(build), patience: None }
+}
+
+fn draw_pause(seed: &mut Seed) -> u64 {
+    match seed.between(0, 2) {
+        0 => seed.between(0, 400),
+        1 => seed.between(400, 4000),
+        _ => seed.between(0, 20_000),
+    }
+}
+
+fn draw_act(seed: &mut Seed) -> Act {
+    match seed.between(0, 99) {
+        0..=41 => Act::Deploy(draw_build(seed)),
+        42..=51 => Act::Rollback(None),
+        52..=54 => Act::Rollback(Some(ReleaseNo(u32::try_from(seed.between(1, 4)).unwrap_or(1)))),
+        55..=61 => Act::Restart,
+        62..=71 => Act::Scale(u16::try_from(seed.between(1, 4)).unwrap_or(1)),
+        72..=76 => Act::Stop,
+        77..=79 => Act::Remove,
+        80..=94 => Act::Abort,
+        95..=96 => Act::Lock(seed.between(100, 30_000)),
+        97 => Act::Unlock,
+        _ => Act::Nothing,
+    }
+}
+
+fn draw_build(seed: &mut Seed) -> Build {
+    let life = if seed.chance(600) { draw_good_life(seed) } else { draw_bad_life(seed) };
+    let smoke = life.smells || seed.chance(200);
+    Build {
+        life,
+        replicas: u16::try_from(seed.between(1, 3)).unwrap_or(1),
+        warm_up: seed.chance(200),
+        smoke,
+        routed: !seed.chance(40),
+        port: u16::from(seed.chance(50)),
+    }
+}
+
+fn draw_good_life(seed: &mut Seed) -> Life {
+    let ready = Some(*seed.pick(&[0, 120, 120, 900, 3000]));
+    let leaves = *seed.pick(&[Some(0), Some(30), Some(30), Some(1500), None]);
+    let unready = seed.chance(100).then(|| {
+        let from = seed.between(1000, 4000);
+        (from, from + seed.between(50, 700))
+    });
+    Life { ready, leaves, unready, ..Life::good() }
+}
+
+fn draw_bad_life(seed: &mut Seed) -> Life {
+    let life = draw_good_life(seed);
+    match seed.between(0, 6) {
+        0 => Life { refuses: true, ..life },
+        1 => Life { exits: Some(seed.between(0, 200)), ..life },
+        2 => Life { ready: None, ..life },
+        3 => Life { ready: Some(seed.between(6000, 12_000)), ..life },
+        4 => Life { ready: Some(100), exits: Some(seed.between(300, 2200)), ..life },
+        5 => Life { ready: Some(100), unready: Some((seed.between(300, 1500), 20_000)), ..life },
+        _ => Life { smells: true, ..life },
+    }
+}
