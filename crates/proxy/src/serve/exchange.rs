@@ -11,7 +11,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use super::answer::{Answered, Broken, Relay};
-use super::claim::{NoClaim, Waiter};
+use super::claim::{NoClaim, Preview, Waiter};
 use super::connection::{Client, Next};
 use super::progress::{Phase, Progress, Waiting};
 use super::refuse::Refusal;
@@ -254,9 +254,11 @@ impl Exchange<'_> {
         claim.target().counts.served.fetch_add(1, Relaxed);
     }
 
-    /// Answers with a failure that is not the client's.
+    /// Answers with a failure that is not the client's. One that named its instance says nothing about the service.
     async fn failed(self, refusal: &Refusal) -> Next {
-        self.service.counts.shard(self.client.worker.index).failed();
+        if !matches!(self.ask.preview, Some(Preview::Named(_) | Preview::Unreadable(_))) {
+            self.service.counts.shard(self.client.worker.index).failed();
+        }
         let keep = self.ask.keep && self.body.done();
         self.client.refuse_to(refusal, keep, self.ask.bodiless).await
     }
