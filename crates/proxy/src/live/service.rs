@@ -76,11 +76,12 @@ impl LiveService {
             return (!tried.contains(&only.target.serial)).then_some(&only.target);
         }
         let open = |s: &Serving| !tried.contains(&s.target.serial);
-        self.pick(|s| open(s) && !s.target.shy(now)).or_else(|| self.pick(open))
+        // One turn for both looks: with two, every second turn would be skipped while all are shy.
+        let turn = self.turn.fetch_add(1, Relaxed);
+        self.pick(turn, |s| open(s) && !s.target.shy(now)).or_else(|| self.pick(turn, open))
     }
 
-    fn pick(&self, open: impl Fn(&Serving) -> bool) -> Option<&Arc<LiveTarget>> {
-        let turn = self.turn.fetch_add(1, Relaxed);
+    fn pick(&self, turn: usize, open: impl Fn(&Serving) -> bool) -> Option<&Arc<LiveTarget>> {
         let first = usize::from(*self.cycle.get(turn % self.cycle.len().max(1))?);
         let in_turn = || (0..self.serving.len()).map(|i| &self.serving[(first + i) % self.serving.len()]);
         let mut candidates = in_turn().filter(|s| open(s));
