@@ -1,8 +1,11 @@
 //! The way back: the instance's answer to the client, as it comes.
 
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::forward::{self, Manner};
 use super::progress::{Phase, Progress, Waiting};
@@ -15,7 +18,6 @@ use crate::live::count::Shard;
 use crate::live::target::Claim;
 use crate::worker::Shared;
 use crate::worker::clock::Slot;
-use std::sync::atomic::Ordering::Relaxed;
 
 /// An answer whose body takes longer than this counts as a stream from then on, so that a long download does not hold up a
 /// drain. The first part of a deployment waits for requests in flight; streams have their own, longer clock.
@@ -98,7 +100,7 @@ impl Relay<'_> {
             if response.status != 100 && !self.ask.old {
                 let names = self.ask.preview.as_ref().filter(|_| switched).map(|_| &**self.claim.target());
                 forward::response(out, head, response, Manner { chunks: false, keep: true, old: false, names });
-                to.write_all(out).await.map_err(|_| Broken::ClientLeft)?;
+                self.write(to, out).await?;
             }
             inbox.consume(end);
             if switched {
@@ -148,7 +150,7 @@ impl Relay<'_> {
         self.progress.until_close.set(!delimited && !chunks);
         self.progress.phase.set(Phase::Answering);
         let mut body = Body::new(response.framing, chunks);
-        self.body(&mut body, from, inbox, to, out).await?;
+        self.body(&mut body, response.events, from, inbox, to, out).await?;
         Ok(Answered::Whole { reusable: response.keep && inbox.is_empty() && self.progress.sent.get(), keep })
     }
 
@@ -161,6 +163,7 @@ impl Relay<'_> {
     async fn body(
         &self,
         body: &mut Body,
+        events: bool,
         from: &mut (impl AsyncRead + Unpin),
         inbox: &mut Inbox,
         to: &mut (impl AsyncWrite + Unpin),
@@ -171,9 +174,9 @@ impl Relay<'_> {
             if let Ok(used) = used {
                 inbox.consume(used);
             }
-            self.progress.at_chunk.set(false);
-            to.write_all(out).await.map_err(|_| Broken::ClientLeft)?;
-            self.progress.at_chunk.set(body.at_chunk());
+            self.progress.at_event.set(false);
+            self.write(to, out).await?;
+            self.progress.at_event.set(events && body.at_chunk());
             out.clear();
             used?;
             if body.done() {
@@ -185,6 +188,25 @@ impl Relay<'_> {
                 Err(_) => return Err(Broken::Cut),
             }
         }
+    }
+
+    /// Writes to the client, and notes since when it takes nothing.
+    async fn write(&self, to: &mut (impl AsyncWrite + Unpin), mut bytes: &[u8]) -> Result<(), Broken> {
+        while !bytes.is_empty() {
+            let count = poll_fn(|cx| {
+                let written = Pin::new(&mut *to).poll_write(cx, bytes);
+                if written.is_pending() && self.progress.stalled_since.get() == 0 {
+                    self.progress.stalled_since.set(self.shared.now_ms());
+                }
+                written
+            });
+            match count.await {
+                Ok(0) | Err(_) => return Err(Broken::ClientLeft),
+                Ok(count) => bytes = &bytes[count..],
+            }
+            self.progress.stalled_since.set(0);
+        }
+        Ok(())
     }
 
     /// Counts what the head of an answer tells.
@@ -199,9 +221,7 @@ impl Relay<'_> {
         if response.events {
             self.claim.become_stream();
             self.slot.stream_of(self.claim.target().serial);
-            self.slot.limit(0);
-        } else {
-            self.slot.within(now / 1000 + 1, LONG);
         }
+        self.slot.within(now / 1000 + 1, LONG);
     }
 }

@@ -125,7 +125,9 @@ impl Client {
     async fn head(&mut self) -> Result<Option<usize>, Refusal> {
         let (mut scan, mut waited) = (Scan::default(), false);
         loop {
-            self.skip_empty_lines();
+            if self.skip_empty_lines() {
+                scan = Scan::default();
+            }
             if let Some(end) = scan.end(self.inbox.data()).map_err(|bad| Refusal::bad_request(400, bad.0))? {
                 return Ok(Some(end));
             }
@@ -144,11 +146,14 @@ impl Client {
         }
     }
 
-    /// Clients that end a body with one line too many are forgiven (RFC 9112, 2.2).
-    fn skip_empty_lines(&mut self) {
+    /// Clients that end a body with one line too many are forgiven (RFC 9112, 2.2). Whether there was one.
+    fn skip_empty_lines(&mut self) -> bool {
+        let mut skipped = false;
         while self.inbox.data().starts_with(b"\r\n") {
             self.inbox.consume(2);
+            skipped = true;
         }
+        skipped
     }
 
     /// Writes an answer of the proxy itself. `keep` if the request was read to its end and the client wants to go on.

@@ -7,10 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use super::answer::{Answered, Broken, Relay};
+use super::answer::{self, Answered, Broken, Relay};
 use super::claim::{NoClaim, Preview, Waiter};
 use super::connection::{Client, Next};
 use super::progress::{Phase, Progress, Waiting};
@@ -26,6 +25,9 @@ use crate::stream::tunnel;
 use crate::upstream::connect::connect;
 use crate::worker::clock::Signal;
 use crate::worker::stock::Scratch;
+
+/// How long a client may take nothing of an answer before it is given up, in milliseconds.
+const STALL_MS: u64 = 60_000;
 
 /// A request that is ready to be sent.
 #[derive(Debug)]
@@ -121,7 +123,7 @@ impl Exchange<'_> {
     async fn upstream(&mut self, claim: &Claim, fresh: bool) -> std::io::Result<Upstream> {
         let worker = &self.client.worker;
         let target = claim.target();
-        let now = self.began_us / 1000 + 1;
+        let now = worker.shared.now_ms();
         // What may be repeated need not be certain; for the rest the kernel is asked, which narrows the race further.
         let idle = if fresh { None } else { worker.pool.take(target, now, !self.ask.idempotent) };
         let reused = idle.is_some();
@@ -179,6 +181,12 @@ impl Exchange<'_> {
                     (Signal::Late, Phase::Answering) => {
                         claim.become_stream();
                         slot.stream_of(claim.target().serial);
+                        let now = shared.now_ms();
+                        let stalled = progress.stalled_since.get();
+                        if stalled != 0 && stalled + STALL_MS <= now {
+                            return Poll::Ready(Outcome::Broken(Broken::ClientLeft));
+                        }
+                        slot.within(now, answer::LONG);
                     }
                     (Signal::Late, _) => return Poll::Ready(Outcome::Late),
                     (Signal::Close, _) => return Poll::Ready(Outcome::Ordered),
@@ -200,9 +208,14 @@ impl Exchange<'_> {
                 self.served(&claim);
                 upstream.inbox.release(&worker.stock);
                 if reusable {
-                    worker.pool.put(&target, upstream.stream, self.began_us / 1000 + 1, limits.keep_idle);
+                    worker.pool.put(&target, upstream.stream, worker.shared.now_ms(), limits.keep_idle);
                 }
-                if keep { Next::Keep } else { Next::Close }
+                match keep {
+                    true => Next::Keep,
+                    // The client asked for it, so nothing more is on its way.
+                    false if !self.ask.keep && progress.sent.get() && self.client.inbox.is_empty() => Next::Drop,
+                    false => Next::Close,
+                }
             }
             Outcome::Answered(Answered::Switched) => {
                 self.served(&claim);
@@ -211,8 +224,11 @@ impl Exchange<'_> {
                 Next::Drop
             }
             Outcome::Ordered => {
+                if !progress.at_event.get() {
+                    return self.cut(progress);
+                }
                 self.served(&claim);
-                if progress.at_chunk.get() && self.client.stream.write_all(b"0\r\n\r\n").await.is_ok() {
+                if self.client.stream.try_write(b"0\r\n\r\n").is_ok() {
                     return Next::Close;
                 }
                 Next::Drop

@@ -7,7 +7,9 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
+use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -18,6 +20,9 @@ use crate::worker::Worker;
 use crate::worker::clock::{Signal, Slot};
 
 const BUFFER: usize = 32 << 10;
+
+/// How long a stream is silent before the kernel asks whether its peer still lives.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// One end of a tunnel, with what was read from it before.
 #[derive(Debug)]
@@ -46,6 +51,8 @@ pub async fn run(worker: &Worker, client: End<'_>, target: End<'_>, claim: Claim
     client.inbox.release(&worker.stock);
     target.inbox.release(&worker.stock);
     let (client, target) = (client.stream, target.stream);
+    notice_death(client);
+    notice_death(target);
     let ordered = {
         let (mut client_read, mut client_write) = client.split();
         let (mut target_read, mut target_write) = target.split();
@@ -68,6 +75,13 @@ pub async fn run(worker: &Worker, client: End<'_>, target: End<'_>, claim: Claim
         goodbye(&back, client, &CLOSE_CLIENT).await;
         goodbye(&there, target, &CLOSE_INSTANCE).await;
     }
+}
+
+/// A stream may rightly be silent for hours; a peer that lost its power is silent for ever. The kernel asks after it.
+fn notice_death(stream: &TcpStream) {
+    // Without it the stream still works.
+    let _ = sockopt::set_socket_keepalive(stream, true);
+    let _ = sockopt::set_tcp_keepidle(stream, SILENCE);
 }
 
 /// Writes a close frame if that is possible just here. The socket has room or the frame is not worth waiting for.

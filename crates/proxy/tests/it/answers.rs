@@ -26,7 +26,8 @@ fn ask(conn: &mut Conn, method: &str, version: &str) -> String {
 
 #[test]
 fn chunks_and_trailers_pass() {
-    let proxy = answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n", true);
+    let proxy =
+        answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n", true);
     let mut conn = proxy.connect();
     for _ in 0..2 {
         assert!(ask(&mut conn, "GET", "1.1").contains("Transfer-Encoding: chunked\r\n"));
@@ -114,7 +115,9 @@ fn a_cut_answer_is_not_taken_for_whole() {
         let mut conn = proxy.connect();
         ask(&mut conn, "GET", version);
         match conn.rest() {
-            Ok(rest) => assert!(version == "1.1" && !rest.ends_with(b"0\r\n\r\n") && rest.len() < 9, "{bytes:?}: {rest:?}"),
+            Ok(rest) => {
+                assert!(version == "1.1" && !rest.ends_with(b"0\r\n\r\n") && rest.len() < 9, "{bytes:?}: {rest:?}")
+            }
             Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),
         }
         until("it is counted", || proxy.service("web").failed == 1 && proxy.service("web").served == 0);

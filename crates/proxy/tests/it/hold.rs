@@ -15,9 +15,14 @@ fn held_requests_proceed_when_released() {
     }
     until("all are held", || proxy.service("web").held == 3);
     let answer = proxy.connect().get("/");
-    assert_eq!((answer.status, answer.field("cutover-error"), answer.field("retry-after")), (503, Some("hold-full"), Some("1")));
+    assert_eq!(
+        (answer.status, answer.field("cutover-error"), answer.field("retry-after")),
+        (503, Some("hold-full"), Some("1"))
+    );
     // Another table that still holds releases nobody.
-    proxy.replace(with(service("web", &[("web.r1.i1", web.address, SERVING)]), |service| service.hold = hold(10_000, 3)));
+    proxy.replace(with(service("web", &[("web.r1.i1", web.address, SERVING)]), |service| {
+        service.hold = hold(10_000, 3)
+    }));
     assert_eq!((proxy.service("web").held, web.accepted()), (3, 0));
     proxy.replace(service("web", &[("web.r1.i1", web.address, SERVING)]));
     for conn in &mut conns {

@@ -26,6 +26,19 @@ fn an_instance_that_does_not_answer_is_given_up() {
 }
 
 #[test]
+fn a_head_may_come_byte_by_byte() {
+    let web = Backend::named("web");
+    let proxy = Proxy::serving(service("web", &[("web.r1.i1", web.address, SERVING)]));
+    let mut conn = proxy.connect();
+    for byte in "\r\n\r\nPOST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n".bytes() {
+        conn.send([byte]);
+        // Another question in between, so that the bytes arrive one by one.
+        proxy.stats();
+    }
+    assert_eq!(conn.answer().status, 200);
+}
+
+#[test]
 fn idle_connections_to_an_instance_are_closed_in_time() {
     let web = Backend::named("web");
     let proxy = Proxy::serving(with(service("web", &[("web.r1.i1", web.address, SERVING)]), |service| {

@@ -14,7 +14,9 @@ use super::support::until;
 fn events() -> Backend {
     Backend::scripted(|mut peer| {
         peer.request();
-        peer.conn.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n");
+        peer.conn.send(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n",
+        );
         peer.conn.send("8\r\ndata:1\n\n\r\n");
         // Until the proxy hangs up.
         peer.request();
@@ -25,7 +27,9 @@ fn events() -> Backend {
 fn echo() -> Backend {
     Backend::scripted(|mut peer| {
         let head = peer.request().unwrap();
-        assert!(head.contains("Connection: Upgrade\r\nUpgrade: websocket\r\n") && head.contains("Sec-WebSocket-Key: k\r\n"));
+        assert!(
+            head.contains("Connection: Upgrade\r\nUpgrade: websocket\r\n") && head.contains("Sec-WebSocket-Key: k\r\n")
+        );
         peer.conn.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n");
         peer.conn.send(FIRST);
         loop {
@@ -68,6 +72,27 @@ fn events_come_at_once_and_end_properly() {
     assert_eq!(conn.chunk(), None, "the body ends as a body does");
     assert!(conn.rest().unwrap().is_empty());
     until("it is over", || proxy.target("web.r1.i1").streams == 0 && web.open() == 0);
+}
+
+// Seen to fail with every answer in chunks ended like an event stream: half a download would then pass for a whole one.
+#[test]
+fn a_long_download_counts_as_a_stream_and_is_not_ended_as_if_whole() {
+    let web = Backend::scripted(|mut peer| {
+        peer.request();
+        peer.conn.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+        peer.request();
+    });
+    let proxy = Proxy::serving(service("web", &[("web.r1.i1", web.address, SERVING)]));
+    let mut conn = proxy.connect();
+    conn.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    conn.head();
+    assert_eq!(conn.chunk().unwrap(), b"abc");
+    assert_eq!(proxy.target("web.r1.i1").in_flight, 1);
+    until("it counts as a stream", || proxy.target("web.r1.i1").streams == 1);
+    assert_eq!(proxy.target("web.r1.i1").in_flight, 0);
+    proxy.ask(|client| async move { client.close_streams(&id("web.r1.i1"), Duration::ZERO).await }).unwrap();
+    assert!(conn.rest().unwrap_or_default().is_empty());
+    until("it is counted as failed", || proxy.service("web").failed == 1 && proxy.target("web.r1.i1").streams == 0);
 }
 
 #[test]
@@ -133,7 +158,10 @@ fn an_upgrade_that_is_declined_is_an_answer_like_any_other() {
     let proxy = Proxy::serving(service("web", &[("web.r1.i1", web.address, SERVING)]));
     let mut conn = proxy.connect();
     assert_eq!(conn.get_with("/", "Connection: Upgrade\r\nUpgrade: websocket\r\n").text(), "web");
-    assert_eq!(conn.get_with("/", "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n").text(), "web");
+    assert_eq!(
+        conn.get_with("/", "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n").text(),
+        "web"
+    );
     let last = web.seen().pop().unwrap().to_lowercase();
     assert!(!last.contains("h2c") && !last.contains("http2") && !last.contains("upgrade"), "{last}");
 }

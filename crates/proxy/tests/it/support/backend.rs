@@ -69,8 +69,10 @@ impl Backend {
     pub fn named(name: &'static str) -> Self {
         Self::scripted(move |mut peer| {
             while let Some(head) = peer.request() {
-                if let Some(length) = field(&head, "content-length") {
-                    peer.conn.exactly(length.parse().unwrap());
+                match field(&head, "content-length") {
+                    Some(length) => drop(peer.conn.exactly(length.parse().unwrap())),
+                    None if head.contains("chunked") => while peer.conn.chunk().is_some() {},
+                    None => {}
                 }
                 peer.ok(name);
             }
