@@ -49,8 +49,7 @@ impl Drop for Peer {
 /// Starts every peer that is installed; we come first.
 pub fn start(dir: &Path, ours: &Path, threads: usize, backend: SocketAddr) -> Result<Vec<Peer>, Box<dyn Error>> {
     let mut peers = vec![cutover(dir, ours, threads, backend)?];
-    let others: [(&str, fn(&Path, &Path, usize, SocketAddr) -> Started); 3] =
-        [("nginx", nginx), ("haproxy", haproxy), ("caddy", caddy)];
+    let others: [(&str, Start); 3] = [("nginx", nginx), ("haproxy", haproxy), ("caddy", caddy)];
     for (name, start) in others {
         match find(name) {
             Some(program) => peers.push(start(dir, &program, threads, backend)?),
@@ -61,6 +60,9 @@ pub fn start(dir: &Path, ours: &Path, threads: usize, backend: SocketAddr) -> Re
 }
 
 type Started = Result<Peer, Box<dyn Error>>;
+
+/// Directory, program, threads, backend.
+type Start = fn(&Path, &Path, usize, SocketAddr) -> Started;
 
 fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var("PATH").unwrap_or_default();

@@ -91,7 +91,8 @@ impl LiveService {
         let load = |s: &Serving| s.target.gate.load().in_flight;
         if !self.even {
             let all: u64 = self.serving.iter().map(load).sum();
-            let fair = |s: &&Serving| load(s) * self.total <= (all + 1) * s.weight + self.total - 1;
+            // At most its share of all, counting this request, rounded up.
+            let fair = |s: &&Serving| load(s) * self.total < (all + 1) * s.weight + self.total;
             if let Some(within) = in_turn().filter(|s| open(s)).find(fair) {
                 return Some(&within.target);
             }

@@ -2,7 +2,6 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
@@ -10,7 +9,7 @@ use std::task::Poll;
 use tokio::net::TcpStream;
 
 use super::answer::{self, Answered, Broken, Relay};
-use super::claim::{NoClaim, Preview, Waiter};
+use super::claim::{NoClaim, Waiter};
 use super::connection::{Client, Next};
 use super::progress::{Phase, Progress, Waiting};
 use super::refuse::Refusal;
@@ -48,17 +47,22 @@ pub struct Exchange<'a> {
 
 /// A connection to an instance.
 #[derive(Debug)]
-struct Upstream {
-    stream: TcpStream,
-    inbox: Inbox,
+pub struct Upstream {
+    /// The socket.
+    pub stream: TcpStream,
+    /// What the instance sent and nobody used yet.
+    pub inbox: Inbox,
     reused: bool,
 }
 
 /// How an attempt ended.
 #[derive(Debug)]
-enum Outcome {
+pub enum Outcome {
+    /// The answer was relayed.
     Answered(Answered),
+    /// There was none, or it broke off.
     Broken(Broken),
+    /// Something is wrong with the way there.
     Upload(UploadEnd),
     /// A limit passed before the answer began.
     Late,
@@ -109,7 +113,7 @@ impl Exchange<'_> {
                 counts.shard(worker.index).retried();
                 continue;
             }
-            return self.end(outcome, claim, upstream, &progress).await;
+            return self.settle(outcome, claim, upstream, &progress).await;
         }
     }
 
@@ -196,102 +200,11 @@ impl Exchange<'_> {
         })
         .await
     }
-
-    /// Counts, answers if there was no answer, and puts things back.
-    async fn end(self, outcome: Outcome, claim: Claim, mut upstream: Upstream, progress: &Progress) -> Next {
-        let target = claim.target().clone();
-        let (instance, limits) = (&target.instance, self.service.limits().clone());
-        let answering = progress.phase.get() == Phase::Answering;
-        let worker = Rc::clone(&self.client.worker);
-        match outcome {
-            Outcome::Answered(Answered::Whole { reusable, keep }) => {
-                self.served(&claim);
-                upstream.inbox.release(&worker.stock);
-                if reusable {
-                    worker.pool.put(&target, upstream.stream, worker.shared.now_ms(), limits.keep_idle);
-                }
-                match keep {
-                    true => Next::Keep,
-                    // The client asked for it, so nothing more is on its way.
-                    false if !self.ask.keep && progress.sent.get() && self.client.inbox.is_empty() => Next::Drop,
-                    false => Next::Close,
-                }
-            }
-            Outcome::Answered(Answered::Switched) => {
-                self.served(&claim);
-                let Client { stream, inbox, slot, .. } = self.client;
-                tunnel::run(&worker, tunnel::End { stream, inbox }, upstream.end(), claim, slot, true).await;
-                Next::Drop
-            }
-            Outcome::Ordered => {
-                if !progress.at_event.get() {
-                    return self.cut(progress);
-                }
-                self.served(&claim);
-                if self.client.stream.try_write(b"0\r\n\r\n").is_ok() {
-                    return Next::Close;
-                }
-                Next::Drop
-            }
-            Outcome::Broken(Broken::ClientLeft) | Outcome::Upload(UploadEnd::ClientLeft) => {
-                if answering {
-                    self.served(&claim);
-                }
-                Next::Drop
-            }
-            Outcome::Broken(broken) => {
-                target.counts.failed.fetch_add(1, Relaxed);
-                match broken {
-                    Broken::Bad(why) => self.failed(&Refusal::bad_answer(instance, why)).await,
-                    Broken::Silent => self.failed(&Refusal::no_answer(instance)).await,
-                    Broken::Cut | Broken::ClientLeft => self.cut(progress),
-                }
-            }
-            Outcome::Upload(_) if answering => Next::Drop,
-            Outcome::Upload(UploadEnd::TooLarge) => {
-                let refusal = Refusal::body_too_large(limits.max_body);
-                self.client.refuse(&refusal, false).await
-            }
-            Outcome::Upload(UploadEnd::Malformed(bad)) => {
-                self.client.refuse(&Refusal::bad_request(400, bad.0), false).await
-            }
-            Outcome::Late if progress.phase.get() == Phase::Sending => {
-                self.client.refuse(&Refusal::slow_client(), false).await
-            }
-            Outcome::Late | Outcome::Upload(UploadEnd::Refused) => {
-                target.counts.failed.fetch_add(1, Relaxed);
-                self.failed(&Refusal::answer_timeout(instance, limits.answer)).await
-            }
-        }
-    }
-
-    fn served(&self, claim: &Claim) {
-        self.service.counts.shard(self.client.worker.index).served();
-        claim.target().counts.served.fetch_add(1, Relaxed);
-    }
-
-    /// Answers with a failure that is not the client's. One that named its instance says nothing about the service.
-    async fn failed(self, refusal: &Refusal) -> Next {
-        if !matches!(self.ask.preview, Some(Preview::Named(_) | Preview::Unreadable(_))) {
-            self.service.counts.shard(self.client.worker.index).failed();
-        }
-        let keep = self.ask.keep && self.body.done();
-        self.client.refuse_to(refusal, keep, self.ask.bodiless).await
-    }
-
-    /// The answer broke off: the client must not take it for whole.
-    fn cut(self, progress: &Progress) -> Next {
-        self.service.counts.shard(self.client.worker.index).failed();
-        if progress.until_close.get() {
-            // An orderly end would say "this was all" (RFC 9112, 8): only a reset does not.
-            let _ = self.client.stream.set_zero_linger();
-        }
-        Next::Drop
-    }
 }
 
 impl Upstream {
-    fn end(&mut self) -> tunnel::End<'_> {
+    /// As the end of a tunnel.
+    pub fn end(&mut self) -> tunnel::End<'_> {
         tunnel::End { stream: &mut self.stream, inbox: &mut self.inbox }
     }
 }

@@ -3,6 +3,8 @@
 //! Clients and instances are plain threads with blocking sockets, so that a test says exactly which bytes go where and when.
 //! Nothing waits for a time to pass: every wait is for a condition, with a limit after which the test fails.
 
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is the message")]
+
 mod answers;
 mod body;
 mod control;

@@ -146,6 +146,11 @@ const CORPUS: &[(&str, &str, Expected)] = &[
         Refused(400),
     ),
     (
+        "a chunk that ends in other bytes",
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\naXX0\r\n\r\n",
+        Refused(400),
+    ),
+    (
         "a chunk extension with LF",
         "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;x\na\r\n0\r\n\r\n",
         Refused(400),
