@@ -4,7 +4,7 @@ use super::support::backend::Backend;
 use super::support::client::Conn;
 use super::support::proxy::Proxy;
 use super::support::table::{SERVING, service};
-use super::support::until;
+use super::support::{comes_to, until};
 
 /// A proxy before an instance that answers everything with these bytes and keeps or closes the connection.
 fn answering(bytes: &'static str, keep: bool) -> Proxy {
@@ -33,7 +33,7 @@ fn chunks_and_trailers_pass() {
         assert!(ask(&mut conn, "GET", "1.1").contains("Transfer-Encoding: chunked\r\n"));
         assert_eq!(conn.exactly(23), b"3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n");
     }
-    assert_eq!(proxy.target("web.r1.i1").idle, 1);
+    comes_to(1, || proxy.target("web.r1.i1").idle);
     let head = ask(&mut conn, "GET", "1.0");
     assert!(head.contains("Connection: close\r\n") && !head.contains("chunked"), "{head}");
     assert_eq!(conn.rest().unwrap(), b"abc");
@@ -151,7 +151,12 @@ fn errors_and_latency_are_counted() {
     for _ in 0..3 {
         assert_eq!(conn.get("/").status, 500);
     }
-    let (service, target) = (proxy.service("web"), proxy.target("web.r1.i1"));
-    assert_eq!((service.served, service.failed, service.errors, service.latency.total()), (3, 0, 3, 3));
-    assert_eq!((target.served, target.failed, target.errors, target.in_flight), (3, 0, 3, 0));
+    comes_to((3, 0, 3, 3), || {
+        let service = proxy.service("web");
+        (service.served, service.failed, service.errors, service.latency.total())
+    });
+    comes_to((3, 0, 3, 0), || {
+        let target = proxy.target("web.r1.i1");
+        (target.served, target.failed, target.errors, target.in_flight)
+    });
 }

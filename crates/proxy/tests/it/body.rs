@@ -7,7 +7,7 @@ use cutover_core::ByteSize;
 use super::support::backend::{Backend, field};
 use super::support::proxy::Proxy;
 use super::support::table::{SERVING, service, with};
-use super::support::until;
+use super::support::{comes_to, until};
 
 /// An instance that reads whole bodies and says how long they were.
 fn counting() -> Backend {
@@ -34,7 +34,8 @@ fn a_slow_small_upload_holds_no_instance() {
     conn.send("67890");
     assert_eq!(conn.answer().text(), "10");
     conn.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
-    assert_eq!(proxy.target("web.r1.i1").in_flight, 0);
+    comes_to(0, || proxy.target("web.r1.i1").in_flight);
+    assert_eq!(web.seen().len(), 1);
     conn.send("2\r\nde\r\n0\r\n\r\n");
     assert_eq!(conn.answer().text(), "5");
 }

@@ -9,7 +9,7 @@ use super::support::backend::Backend;
 use super::support::client::Conn;
 use super::support::proxy::Proxy;
 use super::support::table::{SERVING, service};
-use super::support::until;
+use super::support::{comes_to, until};
 
 /// An instance that answers `/slow` only when told to.
 fn gated() -> (Backend, mpsc::Sender<()>) {
@@ -37,7 +37,7 @@ fn a_draining_target_finishes_and_gets_nothing_new() {
     slow.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
     until("the slow request is in flight", || proxy.target("web.r1.i1").in_flight == 1);
     assert_eq!(idle.get("/").text(), "old");
-    assert_eq!(proxy.target("web.r1.i1").idle, 1);
+    comes_to(1, || proxy.target("web.r1.i1").idle);
     proxy.replace(service("web", &targets(Mode::Draining)));
     let target = proxy.target("web.r1.i1");
     assert_eq!((target.idle, target.in_flight), (0, 1), "right after the acknowledgement");
@@ -108,7 +108,6 @@ fn under_load_nothing_slips_past_an_acknowledgement() {
     }
     stop.store(true, SeqCst);
     clients.into_iter().for_each(|client| client.join().unwrap());
-    let stats = proxy.service("web");
-    assert_eq!(stats.failed, 0);
-    assert_eq!(stats.served, answered.load(SeqCst) as u64);
+    comes_to(answered.load(SeqCst) as u64, || proxy.service("web").served);
+    assert_eq!(proxy.service("web").failed, 0);
 }
