@@ -199,3 +199,6 @@ fn is_host(byte: u8) -> bool {
             b'.' | b'-' | b'_' | b':' | b'[' | b']' | b'%' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*'
         )
 }
+
+#[cfg(test)]
+mod tests;

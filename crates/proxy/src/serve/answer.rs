@@ -34,7 +34,10 @@ pub enum Answered {
         keep: bool,
     },
     /// Both sides switched to another protocol.
-    Switched,
+    Switched {
+        /// It is WebSocket.
+        websocket: bool,
+    },
 }
 
 /// How it ended badly.
@@ -81,7 +84,7 @@ impl Relay<'_> {
         response: &mut Response,
         out: &mut Vec<u8>,
     ) -> Result<Answered, Broken> {
-        loop {
+        let end = loop {
             let end = self.head(from, inbox).await?;
             let head = &inbox.data()[..end];
             response.parse(head, self.ask.bodiless).map_err(|bad| Broken::Bad(bad.0))?;
@@ -91,7 +94,7 @@ impl Relay<'_> {
                 return Err(Broken::Bad("switches protocols, which was not asked for"));
             }
             if response.status >= 200 {
-                break;
+                break end;
             }
             if switched {
                 self.observe(response);
@@ -102,12 +105,14 @@ impl Relay<'_> {
                 forward::response(out, head, response, Manner { chunks: false, keep: true, old: false, names });
                 self.write(to, out).await?;
             }
+            let websocket =
+                response.upgrade.is_some_and(|protocol| protocol.of(head).eq_ignore_ascii_case(b"websocket"));
             inbox.consume(end);
             if switched {
-                return Ok(Answered::Switched);
+                return Ok(Answered::Switched { websocket });
             }
-        }
-        self.last(from, inbox, to, response, out).await
+        };
+        self.last(end, from, inbox, to, response, out).await
     }
 
     /// Reads until a whole head is there.
@@ -128,9 +133,10 @@ impl Relay<'_> {
         }
     }
 
-    /// Relays the answer that ends the exchange. Its head is the start of `inbox`.
+    /// Relays the answer that ends the exchange. Its head is the first `end` bytes of `inbox`.
     async fn last(
         &self,
+        end: usize,
         from: &mut (impl AsyncRead + Unpin),
         inbox: &mut Inbox,
         to: &mut (impl AsyncWrite + Unpin),
@@ -142,7 +148,6 @@ impl Relay<'_> {
         // While the body is still being sent, nobody knows whether the rest of it will be read.
         let keep = self.ask.keep && self.progress.sent.get() && (delimited || chunks) && !self.slot.retired();
         let names = self.ask.preview.as_ref().map(|_| &**self.claim.target());
-        let end = self.head_end(inbox);
         let head = &inbox.data()[..end];
         forward::response(out, head, response, Manner { chunks, keep, old: self.ask.old, names });
         inbox.consume(end);
@@ -152,11 +157,6 @@ impl Relay<'_> {
         let mut body = Body::new(response.framing, chunks);
         self.body(&mut body, response.events, from, inbox, to, out).await?;
         Ok(Answered::Whole { reusable: response.keep && inbox.is_empty() && self.progress.sent.get(), keep })
-    }
-
-    /// Where the head that was just parsed ends.
-    fn head_end(&self, inbox: &Inbox) -> usize {
-        Scan::default().end(inbox.data()).ok().flatten().unwrap_or(0)
     }
 
     /// Relays the body. `out` holds what goes before it.

@@ -9,7 +9,7 @@ use std::task::Poll;
 use tokio::net::TcpStream;
 
 use super::answer::{self, Answered, Broken, Relay};
-use super::claim::{NoClaim, Waiter};
+use super::claim::{NoClaim, Preview, Waiter};
 use super::connection::{Client, Next};
 use super::progress::{Phase, Progress, Waiting};
 use super::refuse::Refusal;
@@ -22,7 +22,7 @@ use crate::live::service::LiveService;
 use crate::live::target::Claim;
 use crate::stream::tunnel;
 use crate::upstream::connect::connect;
-use crate::worker::clock::Signal;
+use crate::worker::clock::{Signal, Slot};
 use crate::worker::stock::Scratch;
 
 /// How long a client may take nothing of an answer before it is given up, in milliseconds.
@@ -78,6 +78,7 @@ impl Exchange<'_> {
         let waiting = Waiting::new(&counts.gap, &worker.shared);
         waiting.begin(self.began_us);
         let (mut tried, mut again, mut last) = (Vec::new(), false, String::new());
+        let named = matches!(self.ask.preview, Some(Preview::Named(_)));
         loop {
             let claim = match self.claim(&tried).await {
                 Ok(claim) => claim,
@@ -91,15 +92,13 @@ impl Exchange<'_> {
             let mut upstream = match self.upstream(&claim, again).await {
                 Ok(upstream) => upstream,
                 Err(error) => {
-                    let target = claim.target();
-                    target.refused(worker.shared.now_ms());
-                    target.counts.failed.fetch_add(1, Relaxed);
-                    last = format!("{} at {}: {error}", target.instance, target.address);
-                    if self.ask.preview.is_some() {
+                    last = self.not_reached(&claim, &error);
+                    tried.push(claim.target().serial);
+                    if named {
+                        drop(claim);
                         let refusal = Refusal::unreachable(&self.service.spec.name, &last);
                         return self.failed(&refusal).await;
                     }
-                    tried.push(target.serial);
                     continue;
                 }
             };
@@ -121,6 +120,14 @@ impl Exchange<'_> {
         let Client { worker, stream, inbox, slot, .. } = &mut *self.client;
         let mut waiter = Waiter { worker, stream, inbox, slot };
         waiter.claim(&mut self.service, self.ask.preview.as_ref(), tried).await
+    }
+
+    /// Remembers that a target refused a connection; says so for people.
+    fn not_reached(&self, claim: &Claim, error: &std::io::Error) -> String {
+        let target = claim.target();
+        target.refused(self.client.worker.shared.now_ms());
+        target.counts.failed.fetch_add(1, Relaxed);
+        format!("{} at {}: {error}", target.instance, target.address)
     }
 
     /// A connection to the claimed target: an idle one, unless this is the second attempt.
@@ -181,24 +188,28 @@ impl Exchange<'_> {
                 return Poll::Ready(result.map_or_else(Outcome::Broken, Outcome::Answered));
             }
             while let Some(signal) = slot.poll(cx) {
-                match (signal, progress.phase.get()) {
-                    (Signal::Late, Phase::Answering) => {
-                        claim.become_stream();
-                        slot.stream_of(claim.target().serial);
-                        let now = shared.now_ms();
-                        let stalled = progress.stalled_since.get();
-                        if stalled != 0 && stalled + STALL_MS <= now {
-                            return Poll::Ready(Outcome::Broken(Broken::ClientLeft));
-                        }
-                        slot.within(now, answer::LONG);
-                    }
-                    (Signal::Late, _) => return Poll::Ready(Outcome::Late),
-                    (Signal::Close, _) => return Poll::Ready(Outcome::Ordered),
+                if let Some(outcome) = signalled(signal, claim, slot, shared.now_ms(), progress) {
+                    return Poll::Ready(outcome);
                 }
             }
             Poll::Pending
         })
         .await
+    }
+}
+
+/// What a signal means for an exchange; none if it goes on.
+fn signalled(signal: Signal, claim: &Claim, slot: &Slot, now: u64, progress: &Progress) -> Option<Outcome> {
+    match (signal, progress.phase.get()) {
+        (Signal::Close, _) => Some(Outcome::Ordered),
+        (Signal::Late, Phase::Sending | Phase::Waiting) => Some(Outcome::Late),
+        (Signal::Late, Phase::Answering) => {
+            claim.become_stream();
+            slot.stream_of(claim.target().serial);
+            slot.within(now, answer::LONG);
+            let since = progress.stalled_since.get();
+            (since != 0 && since + STALL_MS <= now).then_some(Outcome::Broken(Broken::ClientLeft))
+        }
     }
 }
 

@@ -25,10 +25,10 @@ enum Left {
 impl Exchange<'_> {
     /// Counts, puts things back, and answers if there was no answer.
     pub async fn settle(self, outcome: Outcome, claim: Claim, mut upstream: Upstream, progress: &Progress) -> Next {
-        if let Outcome::Answered(Answered::Switched) = outcome {
+        if let Outcome::Answered(Answered::Switched { websocket }) = outcome {
             self.served(&claim);
             let Client { worker, stream, inbox, slot, .. } = self.client;
-            tunnel::run(worker, tunnel::End { stream, inbox }, upstream.end(), claim, slot, true).await;
+            tunnel::run(worker, tunnel::End { stream, inbox }, upstream.end(), claim, slot, websocket).await;
             return Next::Drop;
         }
         let left = self.judge(outcome, &claim, upstream, progress);
@@ -46,7 +46,7 @@ impl Exchange<'_> {
         let limits = self.service.limits();
         let phase = progress.phase.get();
         match outcome {
-            Outcome::Answered(Answered::Switched) => Left::Done(Next::Drop),
+            Outcome::Answered(Answered::Switched { .. }) => Left::Done(Next::Drop),
             Outcome::Answered(Answered::Whole { reusable, keep }) => {
                 self.served(claim);
                 self.put_back(claim, upstream, reusable);

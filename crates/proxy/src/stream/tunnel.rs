@@ -39,7 +39,7 @@ struct Flow {
     pending: Vec<u8>,
     ended: bool,
     shut: bool,
-    frames: Frames,
+    frames: Option<Frames>,
 }
 
 /// Copies until both sides are done, one of them fails, or the stream is ordered to end. Counts as a stream of its target.
@@ -47,7 +47,7 @@ pub async fn run(worker: &Worker, client: End<'_>, target: End<'_>, claim: Claim
     claim.become_stream();
     slot.limit(0);
     slot.stream_of(claim.target().serial);
-    let (mut there, mut back) = (Flow::begin(client.inbox), Flow::begin(target.inbox));
+    let (mut there, mut back) = (Flow::begin(client.inbox, websocket), Flow::begin(target.inbox, websocket));
     client.inbox.release(&worker.stock);
     target.inbox.release(&worker.stock);
     let (client, target) = (client.stream, target.stream);
@@ -71,7 +71,7 @@ pub async fn run(worker: &Worker, client: End<'_>, target: End<'_>, claim: Claim
         })
         .await
     };
-    if ordered && websocket {
+    if ordered {
         goodbye(&back, client, &CLOSE_CLIENT).await;
         goodbye(&there, target, &CLOSE_INSTANCE).await;
     }
@@ -86,15 +86,19 @@ fn notice_death(stream: &TcpStream) {
 
 /// Writes a close frame if that is possible just here. The socket has room or the frame is not worth waiting for.
 async fn goodbye(flow: &Flow, stream: &mut TcpStream, frame: &[u8]) {
-    if flow.pending.is_empty() && !flow.shut && flow.frames.between() && stream.try_write(frame).is_ok() {
+    let between = flow.frames.as_ref().is_some_and(Frames::between);
+    if between && flow.pending.is_empty() && !flow.shut && stream.try_write(frame).is_ok() {
         let _ = stream.shutdown().await;
     }
 }
 
 impl Flow {
-    fn begin(inbox: &mut Inbox) -> Self {
-        let mut flow = Self { pending: inbox.data().to_vec(), ..Self::default() };
-        flow.frames.pass(&flow.pending);
+    fn begin(inbox: &mut Inbox, websocket: bool) -> Self {
+        let mut frames = websocket.then(Frames::default);
+        if let Some(frames) = &mut frames {
+            frames.pass(inbox.data());
+        }
+        let flow = Self { pending: inbox.data().to_vec(), frames, ..Self::default() };
         inbox.consume(inbox.data().len());
         flow
     }
@@ -139,7 +143,9 @@ impl Flow {
         ready!(Pin::new(from).poll_read(cx, &mut room))?;
         let read = room.filled();
         self.ended = read.is_empty();
-        self.frames.pass(read);
+        if let Some(frames) = &mut self.frames {
+            frames.pass(read);
+        }
         let taken = match Pin::new(to).poll_write(cx, read) {
             _ if read.is_empty() => 0,
             Poll::Ready(result) => result?,
