@@ -6,6 +6,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use cutover_core::table::Table;
@@ -37,7 +38,8 @@ pub enum LoadError {
 pub fn store(state: &Path, table: &Table) -> io::Result<()> {
     let json = serde_json::to_vec_pretty(table)?;
     let new = state.join(NEW);
-    let mut file = File::create(&new)?;
+    // The table holds tokens: it is for our own user only.
+    let mut file = File::options().create(true).write(true).truncate(true).mode(0o600).open(&new)?;
     file.write_all(format!("{MARK}{:08x}\n", crc32fast::hash(&json)).as_bytes())?;
     file.write_all(&json)?;
     file.sync_all()?;

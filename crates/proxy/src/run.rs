@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cutover_core::Timestamp;
 use rustix::fs::{FlockOperation, Mode};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -62,6 +63,7 @@ pub fn run(options: Options) -> Result<(), ProxyError> {
     let state_error = |source| ProxyError::State { path: state.clone(), source };
     fs::create_dir_all(&state).map_err(state_error)?;
     let _lock = lock(&state)?;
+    raise_descriptor_limit();
     let table = disk::load(&state)?;
     let count = threads.or_else(|| std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1).max(1);
     let shared = Arc::new(Shared::new(count, now()));
@@ -80,6 +82,13 @@ pub fn run(options: Options) -> Result<(), ProxyError> {
         }
         Ok(())
     })
+}
+
+/// Every client takes two descriptors. The soft limit is low for the sake of programs that use select(2).
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    // If it is refused, the proxy serves fewer clients at once.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 fn now() -> Timestamp {

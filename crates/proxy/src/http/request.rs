@@ -171,11 +171,10 @@ impl Request {
             None if !self.old => return refuse(400, "names no host"),
             None => {}
             Some(host) if !host.of(head).iter().all(|&b| is_host(b)) => return refuse(400, "names a malformed host"),
-            Some(host) => {
-                if authority.is_some_and(|a| !a.of(head).eq_ignore_ascii_case(host.of(head))) {
-                    return refuse(400, "names one host in its target and another in its Host field");
-                }
+            Some(host) if authority.is_some_and(|a| !a.of(head).eq_ignore_ascii_case(host.of(head))) => {
+                return refuse(400, "names one host in its target and another in its Host field");
             }
+            Some(_) => {}
         }
         Ok(())
     }
@@ -200,3 +199,6 @@ fn is_host(byte: u8) -> bool {
             b'.' | b'-' | b'_' | b':' | b'[' | b']' | b'%' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*'
         )
 }
+
+#[cfg(test)]
+mod tests;

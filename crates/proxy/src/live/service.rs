@@ -76,11 +76,12 @@ impl LiveService {
             return (!tried.contains(&only.target.serial)).then_some(&only.target);
         }
         let open = |s: &Serving| !tried.contains(&s.target.serial);
-        self.pick(|s| open(s) && !s.target.shy(now)).or_else(|| self.pick(open))
+        // One turn for both looks: with two, every second turn would be skipped while all are shy.
+        let turn = self.turn.fetch_add(1, Relaxed);
+        self.pick(turn, |s| open(s) && !s.target.shy(now)).or_else(|| self.pick(turn, open))
     }
 
-    fn pick(&self, open: impl Fn(&Serving) -> bool) -> Option<&Arc<LiveTarget>> {
-        let turn = self.turn.fetch_add(1, Relaxed);
+    fn pick(&self, turn: usize, open: impl Fn(&Serving) -> bool) -> Option<&Arc<LiveTarget>> {
         let first = usize::from(*self.cycle.get(turn % self.cycle.len().max(1))?);
         let in_turn = || (0..self.serving.len()).map(|i| &self.serving[(first + i) % self.serving.len()]);
         let mut candidates = in_turn().filter(|s| open(s));
@@ -90,7 +91,8 @@ impl LiveService {
         let load = |s: &Serving| s.target.gate.load().in_flight;
         if !self.even {
             let all: u64 = self.serving.iter().map(load).sum();
-            let fair = |s: &&Serving| load(s) * self.total <= (all + 1) * s.weight + self.total - 1;
+            // At most its share of all, counting this request, rounded up.
+            let fair = |s: &&Serving| load(s) * self.total < (all + 1) * s.weight + self.total;
             if let Some(within) = in_turn().filter(|s| open(s)).find(fair) {
                 return Some(&within.target);
             }

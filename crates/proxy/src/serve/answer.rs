@@ -1,8 +1,11 @@
 //! The way back: the instance's answer to the client, as it comes.
 
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::forward::{self, Manner};
 use super::progress::{Phase, Progress, Waiting};
@@ -15,7 +18,6 @@ use crate::live::count::Shard;
 use crate::live::target::Claim;
 use crate::worker::Shared;
 use crate::worker::clock::Slot;
-use std::sync::atomic::Ordering::Relaxed;
 
 /// An answer whose body takes longer than this counts as a stream from then on, so that a long download does not hold up a
 /// drain. The first part of a deployment waits for requests in flight; streams have their own, longer clock.
@@ -32,7 +34,10 @@ pub enum Answered {
         keep: bool,
     },
     /// Both sides switched to another protocol.
-    Switched,
+    Switched {
+        /// It is WebSocket.
+        websocket: bool,
+    },
 }
 
 /// How it ended badly.
@@ -79,7 +84,7 @@ impl Relay<'_> {
         response: &mut Response,
         out: &mut Vec<u8>,
     ) -> Result<Answered, Broken> {
-        loop {
+        let end = loop {
             let end = self.head(from, inbox).await?;
             let head = &inbox.data()[..end];
             response.parse(head, self.ask.bodiless).map_err(|bad| Broken::Bad(bad.0))?;
@@ -89,7 +94,7 @@ impl Relay<'_> {
                 return Err(Broken::Bad("switches protocols, which was not asked for"));
             }
             if response.status >= 200 {
-                break;
+                break end;
             }
             if switched {
                 self.observe(response);
@@ -98,14 +103,16 @@ impl Relay<'_> {
             if response.status != 100 && !self.ask.old {
                 let names = self.ask.preview.as_ref().filter(|_| switched).map(|_| &**self.claim.target());
                 forward::response(out, head, response, Manner { chunks: false, keep: true, old: false, names });
-                to.write_all(out).await.map_err(|_| Broken::ClientLeft)?;
+                self.write(to, out).await?;
             }
+            let websocket =
+                response.upgrade.is_some_and(|protocol| protocol.of(head).eq_ignore_ascii_case(b"websocket"));
             inbox.consume(end);
             if switched {
-                return Ok(Answered::Switched);
+                return Ok(Answered::Switched { websocket });
             }
-        }
-        self.last(from, inbox, to, response, out).await
+        };
+        self.last(end, from, inbox, to, response, out).await
     }
 
     /// Reads until a whole head is there.
@@ -126,9 +133,10 @@ impl Relay<'_> {
         }
     }
 
-    /// Relays the answer that ends the exchange. Its head is the start of `inbox`.
+    /// Relays the answer that ends the exchange. Its head is the first `end` bytes of `inbox`.
     async fn last(
         &self,
+        end: usize,
         from: &mut (impl AsyncRead + Unpin),
         inbox: &mut Inbox,
         to: &mut (impl AsyncWrite + Unpin),
@@ -140,7 +148,6 @@ impl Relay<'_> {
         // While the body is still being sent, nobody knows whether the rest of it will be read.
         let keep = self.ask.keep && self.progress.sent.get() && (delimited || chunks) && !self.slot.retired();
         let names = self.ask.preview.as_ref().map(|_| &**self.claim.target());
-        let end = self.head_end(inbox);
         let head = &inbox.data()[..end];
         forward::response(out, head, response, Manner { chunks, keep, old: self.ask.old, names });
         inbox.consume(end);
@@ -148,19 +155,15 @@ impl Relay<'_> {
         self.progress.until_close.set(!delimited && !chunks);
         self.progress.phase.set(Phase::Answering);
         let mut body = Body::new(response.framing, chunks);
-        self.body(&mut body, from, inbox, to, out).await?;
+        self.body(&mut body, response.events, from, inbox, to, out).await?;
         Ok(Answered::Whole { reusable: response.keep && inbox.is_empty() && self.progress.sent.get(), keep })
-    }
-
-    /// Where the head that was just parsed ends.
-    fn head_end(&self, inbox: &Inbox) -> usize {
-        Scan::default().end(inbox.data()).ok().flatten().unwrap_or(0)
     }
 
     /// Relays the body. `out` holds what goes before it.
     async fn body(
         &self,
         body: &mut Body,
+        events: bool,
         from: &mut (impl AsyncRead + Unpin),
         inbox: &mut Inbox,
         to: &mut (impl AsyncWrite + Unpin),
@@ -171,9 +174,9 @@ impl Relay<'_> {
             if let Ok(used) = used {
                 inbox.consume(used);
             }
-            self.progress.at_chunk.set(false);
-            to.write_all(out).await.map_err(|_| Broken::ClientLeft)?;
-            self.progress.at_chunk.set(body.at_chunk());
+            self.progress.at_event.set(false);
+            self.write(to, out).await?;
+            self.progress.at_event.set(events && body.at_chunk());
             out.clear();
             used?;
             if body.done() {
@@ -185,6 +188,25 @@ impl Relay<'_> {
                 Err(_) => return Err(Broken::Cut),
             }
         }
+    }
+
+    /// Writes to the client, and notes since when it takes nothing.
+    async fn write(&self, to: &mut (impl AsyncWrite + Unpin), mut bytes: &[u8]) -> Result<(), Broken> {
+        while !bytes.is_empty() {
+            let count = poll_fn(|cx| {
+                let written = Pin::new(&mut *to).poll_write(cx, bytes);
+                if written.is_pending() && self.progress.stalled_since.get() == 0 {
+                    self.progress.stalled_since.set(self.shared.now_ms());
+                }
+                written
+            });
+            match count.await {
+                Ok(0) | Err(_) => return Err(Broken::ClientLeft),
+                Ok(count) => bytes = &bytes[count..],
+            }
+            self.progress.stalled_since.set(0);
+        }
+        Ok(())
     }
 
     /// Counts what the head of an answer tells.
@@ -199,9 +221,7 @@ impl Relay<'_> {
         if response.events {
             self.claim.become_stream();
             self.slot.stream_of(self.claim.target().serial);
-            self.slot.limit(0);
-        } else {
-            self.slot.within(now / 1000 + 1, LONG);
         }
+        self.slot.within(now / 1000 + 1, LONG);
     }
 }

@@ -66,11 +66,9 @@ pub async fn serve(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, lis
     let peer = peer.ip().to_canonical();
     let mut client = Client { worker: worker.clone(), stream, inbox: Inbox::default(), slot, peer, listener };
     while client.awaits_request().await {
-        client.inbox.borrow(&worker.stock);
         let mut scratch = worker.stock.scratch();
         let next = client.one(&mut scratch).await;
         worker.stock.give_scratch(scratch);
-        client.inbox.release(&worker.stock);
         match next {
             Next::Keep => {}
             Next::Close => return client.linger().await,
@@ -90,22 +88,25 @@ pub async fn guarded<T>(slot: &Slot, future: impl Future<Output = T>) -> Result<
 }
 
 impl Client {
-    /// Waits for the first bytes of a request. False if the connection is to be closed instead.
+    /// Waits for the first bytes of a request. False if the connection is to be closed instead. The buffer is borrowed only
+    /// for the moment of each look, so that an idle connection holds none.
     async fn awaits_request(&mut self) -> bool {
         if !self.inbox.is_empty() {
             return true;
         }
         let mut retiring = false;
-        self.slot.within(self.worker.shared.now_ms(), IDLE);
+        let Self { worker, stream, inbox, slot, .. } = self;
+        slot.within(worker.shared.now_ms(), IDLE);
         poll_fn(|cx| {
-            if self.stream.poll_read_ready(cx).is_ready() {
-                return Poll::Ready(true);
+            inbox.borrow(&worker.stock);
+            if let Poll::Ready(read) = inbox.poll_fill(cx, stream) {
+                return Poll::Ready(read.is_ok_and(|count| count > 0));
             }
-            if self.slot.retired() && !retiring {
-                retiring = true;
-                self.slot.within(self.worker.shared.now_ms(), RETIRE);
+            inbox.release(&worker.stock);
+            if slot.retired() && !std::mem::replace(&mut retiring, true) {
+                slot.within(worker.shared.now_ms(), RETIRE);
             }
-            if self.slot.poll(cx).is_some() { Poll::Ready(false) } else { Poll::Pending }
+            if slot.poll(cx).is_some() { Poll::Ready(false) } else { Poll::Pending }
         })
         .await
     }
@@ -124,7 +125,9 @@ impl Client {
     async fn head(&mut self) -> Result<Option<usize>, Refusal> {
         let (mut scan, mut waited) = (Scan::default(), false);
         loop {
-            self.skip_empty_lines();
+            if self.skip_empty_lines() {
+                scan = Scan::default();
+            }
             if let Some(end) = scan.end(self.inbox.data()).map_err(|bad| Refusal::bad_request(400, bad.0))? {
                 return Ok(Some(end));
             }
@@ -143,11 +146,14 @@ impl Client {
         }
     }
 
-    /// Clients that end a body with one line too many are forgiven (RFC 9112, 2.2).
-    fn skip_empty_lines(&mut self) {
+    /// Clients that end a body with one line too many are forgiven (RFC 9112, 2.2). Whether there was one.
+    fn skip_empty_lines(&mut self) -> bool {
+        let mut skipped = false;
         while self.inbox.data().starts_with(b"\r\n") {
             self.inbox.consume(2);
+            skipped = true;
         }
+        skipped
     }
 
     /// Writes an answer of the proxy itself. `keep` if the request was read to its end and the client wants to go on.

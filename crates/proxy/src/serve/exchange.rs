@@ -2,16 +2,14 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use super::answer::{Answered, Broken, Relay};
-use super::claim::{NoClaim, Waiter};
+use super::answer::{self, Answered, Broken, Relay};
+use super::claim::{NoClaim, Preview, Waiter};
 use super::connection::{Client, Next};
 use super::progress::{Phase, Progress, Waiting};
 use super::refuse::Refusal;
@@ -24,8 +22,11 @@ use crate::live::service::LiveService;
 use crate::live::target::Claim;
 use crate::stream::tunnel;
 use crate::upstream::connect::connect;
-use crate::worker::clock::Signal;
+use crate::worker::clock::{Signal, Slot};
 use crate::worker::stock::Scratch;
+
+/// How long a client may take nothing of an answer before it is given up, in milliseconds.
+const STALL_MS: u64 = 60_000;
 
 /// A request that is ready to be sent.
 #[derive(Debug)]
@@ -46,17 +47,22 @@ pub struct Exchange<'a> {
 
 /// A connection to an instance.
 #[derive(Debug)]
-struct Upstream {
-    stream: TcpStream,
-    inbox: Inbox,
+pub struct Upstream {
+    /// The socket.
+    pub stream: TcpStream,
+    /// What the instance sent and nobody used yet.
+    pub inbox: Inbox,
     reused: bool,
 }
 
 /// How an attempt ended.
 #[derive(Debug)]
-enum Outcome {
+pub enum Outcome {
+    /// The answer was relayed.
     Answered(Answered),
+    /// There was none, or it broke off.
     Broken(Broken),
+    /// Something is wrong with the way there.
     Upload(UploadEnd),
     /// A limit passed before the answer began.
     Late,
@@ -72,6 +78,7 @@ impl Exchange<'_> {
         let waiting = Waiting::new(&counts.gap, &worker.shared);
         waiting.begin(self.began_us);
         let (mut tried, mut again, mut last) = (Vec::new(), false, String::new());
+        let named = matches!(self.ask.preview, Some(Preview::Named(_)));
         loop {
             let claim = match self.claim(&tried).await {
                 Ok(claim) => claim,
@@ -85,15 +92,13 @@ impl Exchange<'_> {
             let mut upstream = match self.upstream(&claim, again).await {
                 Ok(upstream) => upstream,
                 Err(error) => {
-                    let target = claim.target();
-                    target.refused(worker.shared.now_ms());
-                    target.counts.failed.fetch_add(1, Relaxed);
-                    last = format!("{} at {}: {error}", target.instance, target.address);
-                    if self.ask.preview.is_some() {
+                    last = self.not_reached(&claim, &error);
+                    tried.push(claim.target().serial);
+                    if named {
+                        drop(claim);
                         let refusal = Refusal::unreachable(&self.service.spec.name, &last);
                         return self.failed(&refusal).await;
                     }
-                    tried.push(target.serial);
                     continue;
                 }
             };
@@ -107,7 +112,7 @@ impl Exchange<'_> {
                 counts.shard(worker.index).retried();
                 continue;
             }
-            return self.end(outcome, claim, upstream, &progress).await;
+            return self.settle(outcome, claim, upstream, &progress).await;
         }
     }
 
@@ -117,11 +122,19 @@ impl Exchange<'_> {
         waiter.claim(&mut self.service, self.ask.preview.as_ref(), tried).await
     }
 
+    /// Remembers that a target refused a connection; says so for people.
+    fn not_reached(&self, claim: &Claim, error: &std::io::Error) -> String {
+        let target = claim.target();
+        target.refused(self.client.worker.shared.now_ms());
+        target.counts.failed.fetch_add(1, Relaxed);
+        format!("{} at {}: {error}", target.instance, target.address)
+    }
+
     /// A connection to the claimed target: an idle one, unless this is the second attempt.
     async fn upstream(&mut self, claim: &Claim, fresh: bool) -> std::io::Result<Upstream> {
         let worker = &self.client.worker;
         let target = claim.target();
-        let now = self.began_us / 1000 + 1;
+        let now = worker.shared.now_ms();
         // What may be repeated need not be certain; for the rest the kernel is asked, which narrows the race further.
         let idle = if fresh { None } else { worker.pool.take(target, now, !self.ask.idempotent) };
         let reused = idle.is_some();
@@ -175,105 +188,34 @@ impl Exchange<'_> {
                 return Poll::Ready(result.map_or_else(Outcome::Broken, Outcome::Answered));
             }
             while let Some(signal) = slot.poll(cx) {
-                match (signal, progress.phase.get()) {
-                    (Signal::Late, Phase::Answering) => {
-                        claim.become_stream();
-                        slot.stream_of(claim.target().serial);
-                    }
-                    (Signal::Late, _) => return Poll::Ready(Outcome::Late),
-                    (Signal::Close, _) => return Poll::Ready(Outcome::Ordered),
+                if let Some(outcome) = signalled(signal, claim, slot, shared.now_ms(), progress) {
+                    return Poll::Ready(outcome);
                 }
             }
             Poll::Pending
         })
         .await
     }
+}
 
-    /// Counts, answers if there was no answer, and puts things back.
-    async fn end(self, outcome: Outcome, claim: Claim, mut upstream: Upstream, progress: &Progress) -> Next {
-        let target = claim.target().clone();
-        let (instance, limits) = (&target.instance, self.service.limits().clone());
-        let answering = progress.phase.get() == Phase::Answering;
-        let worker = Rc::clone(&self.client.worker);
-        match outcome {
-            Outcome::Answered(Answered::Whole { reusable, keep }) => {
-                self.served(&claim);
-                upstream.inbox.release(&worker.stock);
-                if reusable {
-                    worker.pool.put(&target, upstream.stream, self.began_us / 1000 + 1, limits.keep_idle);
-                }
-                if keep { Next::Keep } else { Next::Close }
-            }
-            Outcome::Answered(Answered::Switched) => {
-                self.served(&claim);
-                let Client { stream, inbox, slot, .. } = self.client;
-                tunnel::run(&worker, tunnel::End { stream, inbox }, upstream.end(), claim, slot, true).await;
-                Next::Drop
-            }
-            Outcome::Ordered => {
-                self.served(&claim);
-                if progress.at_chunk.get() && self.client.stream.write_all(b"0\r\n\r\n").await.is_ok() {
-                    return Next::Close;
-                }
-                Next::Drop
-            }
-            Outcome::Broken(Broken::ClientLeft) | Outcome::Upload(UploadEnd::ClientLeft) => {
-                if answering {
-                    self.served(&claim);
-                }
-                Next::Drop
-            }
-            Outcome::Broken(broken) => {
-                target.counts.failed.fetch_add(1, Relaxed);
-                match broken {
-                    Broken::Bad(why) => self.failed(&Refusal::bad_answer(instance, why)).await,
-                    Broken::Silent => self.failed(&Refusal::no_answer(instance)).await,
-                    Broken::Cut | Broken::ClientLeft => self.cut(progress),
-                }
-            }
-            Outcome::Upload(_) if answering => Next::Drop,
-            Outcome::Upload(UploadEnd::TooLarge) => {
-                let refusal = Refusal::body_too_large(limits.max_body);
-                self.client.refuse(&refusal, false).await
-            }
-            Outcome::Upload(UploadEnd::Malformed(bad)) => {
-                self.client.refuse(&Refusal::bad_request(400, bad.0), false).await
-            }
-            Outcome::Late if progress.phase.get() == Phase::Sending => {
-                self.client.refuse(&Refusal::slow_client(), false).await
-            }
-            Outcome::Late | Outcome::Upload(UploadEnd::Refused) => {
-                target.counts.failed.fetch_add(1, Relaxed);
-                self.failed(&Refusal::answer_timeout(instance, limits.answer)).await
-            }
+/// What a signal means for an exchange; none if it goes on.
+fn signalled(signal: Signal, claim: &Claim, slot: &Slot, now: u64, progress: &Progress) -> Option<Outcome> {
+    match (signal, progress.phase.get()) {
+        (Signal::Close, _) => Some(Outcome::Ordered),
+        (Signal::Late, Phase::Sending | Phase::Waiting) => Some(Outcome::Late),
+        (Signal::Late, Phase::Answering) => {
+            claim.become_stream();
+            slot.stream_of(claim.target().serial);
+            slot.within(now, answer::LONG);
+            let since = progress.stalled_since.get();
+            (since != 0 && since + STALL_MS <= now).then_some(Outcome::Broken(Broken::ClientLeft))
         }
-    }
-
-    fn served(&self, claim: &Claim) {
-        self.service.counts.shard(self.client.worker.index).served();
-        claim.target().counts.served.fetch_add(1, Relaxed);
-    }
-
-    /// Answers with a failure that is not the client's.
-    async fn failed(self, refusal: &Refusal) -> Next {
-        self.service.counts.shard(self.client.worker.index).failed();
-        let keep = self.ask.keep && self.body.done();
-        self.client.refuse_to(refusal, keep, self.ask.bodiless).await
-    }
-
-    /// The answer broke off: the client must not take it for whole.
-    fn cut(self, progress: &Progress) -> Next {
-        self.service.counts.shard(self.client.worker.index).failed();
-        if progress.until_close.get() {
-            // An orderly end would say "this was all" (RFC 9112, 8): only a reset does not.
-            let _ = self.client.stream.set_zero_linger();
-        }
-        Next::Drop
     }
 }
 
 impl Upstream {
-    fn end(&mut self) -> tunnel::End<'_> {
+    /// As the end of a tunnel.
+    pub fn end(&mut self) -> tunnel::End<'_> {
         tunnel::End { stream: &mut self.stream, inbox: &mut self.inbox }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! One task per client connection does all of it, one request after the other: read the head ([`connection`]), route it and
 //! buffer a small body ([`request`]), claim a target ([`claim`]), send and relay ([`exchange`], with [`upload`] for the way
-//! there and [`answer`] for the way back). No task is spawned and no timer armed for a request.
+//! there and [`answer`] for the way back), and settle ([`settle`]). No task is spawned and no timer armed for a request.
 
 pub mod answer;
 pub mod claim;
@@ -13,4 +13,5 @@ pub mod progress;
 pub mod refuse;
 pub mod request;
 pub mod retry;
+pub mod settle;
 pub mod upload;

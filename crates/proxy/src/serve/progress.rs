@@ -28,8 +28,11 @@ pub struct Progress {
     pub written: Cell<bool>,
     /// Whether any byte of the body was used that cannot be sent a second time.
     pub consumed: Cell<bool>,
-    /// Whether the answer goes to the client in chunks, and the last chunk was written whole.
-    pub at_chunk: Cell<bool>,
+    /// Whether the answer is an event stream that goes to the client in chunks, and the last one was written whole: then it
+    /// may be ended as if the instance had. Any other answer that is ended early is a cut one and must look like it.
+    pub at_event: Cell<bool>,
+    /// Since when the client takes nothing, in milliseconds; zero if it does.
+    pub stalled_since: Cell<u64>,
     /// Whether the client can tell a whole answer from a cut one by nothing but how the connection ends.
     pub until_close: Cell<bool>,
 }
@@ -41,7 +44,8 @@ impl Default for Progress {
             sent: Cell::new(false),
             written: Cell::new(false),
             consumed: Cell::new(false),
-            at_chunk: Cell::new(false),
+            at_event: Cell::new(false),
+            stalled_since: Cell::new(0),
             until_close: Cell::new(false),
         }
     }

@@ -56,6 +56,11 @@ pub struct Upload<'a> {
 impl Upload<'_> {
     /// Sends everything, then watches the client. Ends only if something is wrong.
     pub async fn run(mut self, from: &mut (impl AsyncRead + Unpin), to: &mut (impl AsyncWrite + Unpin)) -> UploadEnd {
+        if self.body.done() {
+            self.now_waiting();
+        } else {
+            self.slot.within(self.shared.now_ms(), STALL);
+        }
         if self.head(to).await.is_err() {
             return UploadEnd::Refused;
         }
@@ -67,15 +72,20 @@ impl Upload<'_> {
             self.waiting.begin(self.shared.now_us());
         }
         self.progress.sent.set(true);
-        if self.progress.phase.get() == Phase::Sending {
-            self.progress.phase.set(Phase::Waiting);
-            self.slot.within(self.shared.now_ms(), self.answer);
-        }
+        self.now_waiting();
         client_leaves(self.inbox, from).await;
         if self.last {
             std::future::pending::<()>().await;
         }
         UploadEnd::ClientLeft
+    }
+
+    /// It is the instance's turn, unless it took it already.
+    fn now_waiting(&self) {
+        if self.progress.phase.get() == Phase::Sending {
+            self.progress.phase.set(Phase::Waiting);
+            self.slot.within(self.shared.now_ms(), self.answer);
+        }
     }
 
     async fn head(&self, to: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {

@@ -7,7 +7,9 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
+use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -18,6 +20,9 @@ use crate::worker::Worker;
 use crate::worker::clock::{Signal, Slot};
 
 const BUFFER: usize = 32 << 10;
+
+/// How long a stream is silent before the kernel asks whether its peer still lives.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// One end of a tunnel, with what was read from it before.
 #[derive(Debug)]
@@ -34,7 +39,7 @@ struct Flow {
     pending: Vec<u8>,
     ended: bool,
     shut: bool,
-    frames: Frames,
+    frames: Option<Frames>,
 }
 
 /// Copies until both sides are done, one of them fails, or the stream is ordered to end. Counts as a stream of its target.
@@ -42,10 +47,12 @@ pub async fn run(worker: &Worker, client: End<'_>, target: End<'_>, claim: Claim
     claim.become_stream();
     slot.limit(0);
     slot.stream_of(claim.target().serial);
-    let (mut there, mut back) = (Flow::begin(client.inbox), Flow::begin(target.inbox));
+    let (mut there, mut back) = (Flow::begin(client.inbox, websocket), Flow::begin(target.inbox, websocket));
     client.inbox.release(&worker.stock);
     target.inbox.release(&worker.stock);
     let (client, target) = (client.stream, target.stream);
+    notice_death(client);
+    notice_death(target);
     let ordered = {
         let (mut client_read, mut client_write) = client.split();
         let (mut target_read, mut target_write) = target.split();
@@ -64,23 +71,34 @@ pub async fn run(worker: &Worker, client: End<'_>, target: End<'_>, claim: Claim
         })
         .await
     };
-    if ordered && websocket {
+    if ordered {
         goodbye(&back, client, &CLOSE_CLIENT).await;
         goodbye(&there, target, &CLOSE_INSTANCE).await;
     }
 }
 
+/// A stream may rightly be silent for hours; a peer that lost its power is silent for ever. The kernel asks after it.
+fn notice_death(stream: &TcpStream) {
+    // Without it the stream still works.
+    let _ = sockopt::set_socket_keepalive(stream, true);
+    let _ = sockopt::set_tcp_keepidle(stream, SILENCE);
+}
+
 /// Writes a close frame if that is possible just here. The socket has room or the frame is not worth waiting for.
 async fn goodbye(flow: &Flow, stream: &mut TcpStream, frame: &[u8]) {
-    if flow.pending.is_empty() && !flow.shut && flow.frames.between() && stream.try_write(frame).is_ok() {
+    let between = flow.frames.as_ref().is_some_and(Frames::between);
+    if between && flow.pending.is_empty() && !flow.shut && stream.try_write(frame).is_ok() {
         let _ = stream.shutdown().await;
     }
 }
 
 impl Flow {
-    fn begin(inbox: &mut Inbox) -> Self {
-        let mut flow = Self { pending: inbox.data().to_vec(), ..Self::default() };
-        flow.frames.pass(&flow.pending);
+    fn begin(inbox: &mut Inbox, websocket: bool) -> Self {
+        let mut frames = websocket.then(Frames::default);
+        if let Some(frames) = &mut frames {
+            frames.pass(inbox.data());
+        }
+        let flow = Self { pending: inbox.data().to_vec(), frames, ..Self::default() };
         inbox.consume(inbox.data().len());
         flow
     }
@@ -125,7 +143,9 @@ impl Flow {
         ready!(Pin::new(from).poll_read(cx, &mut room))?;
         let read = room.filled();
         self.ended = read.is_empty();
-        self.frames.pass(read);
+        if let Some(frames) = &mut self.frames {
+            frames.pass(read);
+        }
         let taken = match Pin::new(to).poll_write(cx, read) {
             _ if read.is_empty() => 0,
             Poll::Ready(result) => result?,

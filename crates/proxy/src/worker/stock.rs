@@ -31,6 +31,7 @@ pub struct Scratch {
 #[derive(Debug, Default)]
 pub struct Stock {
     reads: RefCell<Vec<Vec<u8>>>,
+    #[expect(clippy::vec_box, reason = "they are lent as boxes, so that the future of a connection stays small")]
     scratches: RefCell<Vec<Box<Scratch>>>,
     /// Where tunnels read; shared, because nothing stays in it from one step to the next.
     pub tunnel: RefCell<Vec<u8>>,
