@@ -27,8 +27,10 @@ pub enum Kind {
     Usage,
     /// It was refused before anything had changed.
     Refused,
-    /// It was undone.
+    /// It was undone, because something failed.
     RolledBack,
+    /// It was undone, because somebody asked.
+    Aborted,
     /// An undo failed.
     Stuck,
 }
@@ -40,7 +42,7 @@ impl Kind {
             Self::Failed => 1,
             Self::Usage => 2,
             Self::Refused => 3,
-            Self::RolledBack => 4,
+            Self::RolledBack | Self::Aborted => 4,
             Self::Stuck => 5,
         })
     }

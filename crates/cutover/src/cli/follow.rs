@@ -49,11 +49,20 @@ pub async fn to_the_end(
             context.printer.line(show::proof::text(proof.as_ref()));
             Ok(())
         }
-        End::Over { outcome: Outcome::RolledBack { failure, .. }, proof } => {
+        End::Over { outcome: Outcome::RolledBack { failure, aborted }, proof } => {
             context.printer.line(show::proof::text(proof.as_ref()));
             let live = show::live_line(client, service).await;
-            Err(CliError { live, ..CliError::new(Kind::RolledBack, failure) })
+            let kind = if aborted { Kind::Aborted } else { Kind::RolledBack };
+            Err(CliError { live, ..CliError::new(kind, failure) })
         }
+    }
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+pub async fn interrupted() {
+    match Signals::new() {
+        Ok(mut signals) => signals.next().await,
+        Err(_) => std::future::pending().await,
     }
 }
 

@@ -14,7 +14,7 @@ pub async fn abort(args: &AbortArgs, context: &Context) -> Result<(), CliError> 
     let begun: Begun = client.post(&format!("/v1/services/{service}/abort"), &why).await?;
     match follow::to_the_end(context, &client, &service, begun.deployment).await {
         // That it was rolled back is what was asked for.
-        Err(error) if error.kind == Kind::RolledBack => Ok(()),
+        Err(error) if matches!(error.kind, Kind::Aborted | Kind::RolledBack) => Ok(()),
         other => other,
     }
 }

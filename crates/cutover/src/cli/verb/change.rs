@@ -4,14 +4,18 @@ use cutover_core::{ReleaseNo, ServiceName};
 
 use super::super::args::{RollbackArgs, ScaleArgs, ServiceArgs};
 use super::super::context::Context;
-use super::super::error::CliError;
+use super::super::error::{CliError, Kind};
 use super::super::{caller, follow};
 use crate::agent::api::{Begin, Begun, Request, Want};
 
 /// `cutover rollback`. While a deployment is running, this turns it back.
 pub async fn rollback(args: &RollbackArgs, context: &Context) -> Result<(), CliError> {
     let want = Want::Rollback { to: args.to.map(ReleaseNo) };
-    change(context, args.service.as_ref(), want).await
+    match change(context, args.service.as_ref(), want).await {
+        // A running deployment was turned back: that is what was asked for.
+        Err(error) if error.kind == Kind::Aborted => Ok(()),
+        other => other,
+    }
 }
 
 /// `cutover restart`
