@@ -29,17 +29,18 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
         b"\0",
     ];
     let any = prop::collection::vec(any::<u8>(), 1..4);
-    let known = |lines| prop::sample::select::<&[u8]>(lines).prop_map(<[u8]>::to_vec);
+    let known = |lines: Vec<&'static [u8]>| prop::sample::select(lines).prop_map(<[u8]>::to_vec);
     prop_oneof![16 => known(good), 1 => known(bad), 1 => any]
 }
 
 fn start() -> impl Strategy<Value = &'static [u8]> {
-    prop::sample::select::<&[u8]>(vec![
+    let starts: Vec<&[u8]> = vec![
         b"GET / HTTP/1.1\r\nHost: a\r\n",
         b"POST /a?b HTTP/1.0\r\n",
         b"GET http://a:1/ HTTP/1.1\r\nHost: A:1\r\n",
         b"GET http://a/ HTTP/1.1\r\nHost: b\r\n",
-    ])
+    ];
+    prop::sample::select(starts)
 }
 
 proptest! {
