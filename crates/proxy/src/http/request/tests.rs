@@ -46,8 +46,8 @@ fn start() -> impl Strategy<Value = &'static [u8]> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4096))]
 
-    // Seen to fail with `Connection` obeyed where it names `Content-Length`, with `Transfer-Encoding` not written on, with both
-    // of them accepted together, and with folded lines accepted.
+    // Seen to fail with `Connection` obeyed where it names `Content-Length`, with `Transfer-Encoding` not written on, and with
+    // folded lines accepted.
     #[test]
     fn what_is_written_reads_as_what_was_read(start in start(), lines in prop::collection::vec(line(), 0..4)) {
         let head = [start, &lines.concat(), b"\r\n"].concat();
