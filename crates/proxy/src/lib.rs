@@ -1,6 +1,6 @@
 //! cutover's data plane: a reverse proxy whose table can be replaced under full load without losing a request.
 //!
-//! [`run`] is the whole process; [`client::Client`] talks to it through a unix socket. What it serves is one
+//! [`run()`] is the whole process; [`client::Client`] talks to it through a unix socket. What it serves is one
 //! [`Table`](cutover_core::table::Table), published as a whole and acknowledged once it is on disk and in force in every worker. The agent
 //! that publishes may crash or be upgraded: the proxy goes on, and starts again from its disk alone.
 //!

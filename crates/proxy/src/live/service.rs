@@ -189,6 +189,14 @@ mod tests {
         assert!((4..=7).contains(&canary), "{canary} of 100");
     }
 
+    // Seen to fail with unequal weights treated like equal ones: an idle canary then looks less loaded than anything.
+    #[test]
+    fn an_idle_canary_does_not_take_every_second_request() {
+        let service = service(&[95, 5], Balance::LeastConnections);
+        assert!(service.targets[0].gate.enter(Admits::All));
+        assert_eq!(shares(&service, 100), [95, 5]);
+    }
+
     #[test]
     fn a_target_that_refused_is_passed_over_unless_all_did() {
         let service = service(&[1, 1], Balance::LeastConnections);

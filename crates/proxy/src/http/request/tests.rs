@@ -5,41 +5,52 @@ use proptest::prelude::*;
 use super::*;
 use crate::serve::forward;
 
-/// Pieces of requests, good and bad, so that random sequences of them are often almost right.
-fn piece() -> impl Strategy<Value = Vec<u8>> {
-    let pieces: Vec<&[u8]> = vec![
-        b"GET / HTTP/1.1\r\n",
-        b"POST /a?b HTTP/1.0\r\n",
-        b"GET http://a/ HTTP/1.1\r\n",
-        b"Host: a\r\n",
-        b"Host: b\r\n",
+/// Lines of requests, most of them good, so that random sequences of them are often accepted.
+fn line() -> impl Strategy<Value = Vec<u8>> {
+    let good: Vec<&[u8]> = vec![
         b"Content-Length: 5\r\n",
-        b"content-length:\t5 \r\n",
         b"Transfer-Encoding: chunked\r\n",
-        b"Transfer-Encoding: identity\r\n",
-        b"Connection: close, x, content-length\r\n",
+        b"Connection: close, x, content-length, host\r\n",
         b"Connection: upgrade\r\nUpgrade: x\r\n",
         b"X: 1\r\n",
+        b"x:\t 2 \r\n",
+        b"TE: trailers\r\n",
+        b"Content_Length: 7\r\n",
+    ];
+    let bad: Vec<&[u8]> = vec![
+        b"Host: b\r\n",
+        b"Transfer-Encoding: identity\r\n",
         b" folded\r\n",
         b"X : 1\r\n",
-        b"TE: trailers\r\n",
         b"\r\n",
         b"\n",
         b"\r",
         b":",
-        b" ",
         b"\0",
     ];
-    prop_oneof![9 => prop::sample::select(pieces).prop_map(<[u8]>::to_vec), 1 => prop::collection::vec(any::<u8>(), 1..4)]
+    let any = prop::collection::vec(any::<u8>(), 1..4);
+    let known = |lines: Vec<&'static [u8]>| prop::sample::select(lines).prop_map(<[u8]>::to_vec);
+    prop_oneof![16 => known(good), 1 => known(bad), 1 => any]
+}
+
+fn start() -> impl Strategy<Value = &'static [u8]> {
+    let starts: Vec<&[u8]> = vec![
+        b"GET / HTTP/1.1\r\nHost: a\r\n",
+        b"POST /a?b HTTP/1.0\r\n",
+        b"GET http://a:1/ HTTP/1.1\r\nHost: A:1\r\n",
+        b"GET http://a/ HTTP/1.1\r\nHost: b\r\n",
+    ];
+    prop::sample::select(starts)
 }
 
 proptest! {
-    // Seen to fail with `Content-Length` passed on beside `Transfer-Encoding`, and with obsolete folding accepted.
+    #![proptest_config(ProptestConfig::with_cases(4096))]
+
+    // Seen to fail with `Connection` obeyed where it names `Content-Length`, with `Transfer-Encoding` not written on, and with
+    // folded lines accepted.
     #[test]
-    fn what_is_written_reads_as_what_was_read(pieces in prop::collection::vec(piece(), 1..9), plain in any::<bool>()) {
-        let mut head = if plain { b"GET / HTTP/1.1\r\nHost: a\r\n".to_vec() } else { vec![] };
-        head.extend(pieces.concat());
-        head.extend(b"\r\n\r\n");
+    fn what_is_written_reads_as_what_was_read(start in start(), lines in prop::collection::vec(line(), 0..4)) {
+        let head = [start, &lines.concat(), b"\r\n"].concat();
         let Ok(Some(end)) = head::Scan::default().end(&head) else { return Ok(()) };
         let mut first = Request::default();
         if first.parse(&head[..end]).is_err() {
