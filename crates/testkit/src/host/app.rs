@@ -11,6 +11,8 @@ pub struct App {
     pub arguments: Vec<String>,
     /// Another command altogether.
     pub command: Option<Vec<String>>,
+    /// The line that says what is asked of it before it is ready.
+    pub check: String,
     /// How long it must stay ready.
     pub stable_for: &'static str,
     /// How often in a row it must be found ready.
@@ -35,6 +37,7 @@ impl Default for App {
             replicas: 1,
             arguments: Vec::new(),
             command: None,
+            check: "http = \"/healthz\"".to_owned(),
             stable_for: "50ms",
             passes: 2,
             within: "20s",
@@ -61,11 +64,11 @@ impl App {
     pub(super) fn render(&self, host: &Host) -> String {
         let command = self.command.clone().unwrap_or_else(|| self.sample(host));
         let smoke = self.smoke.as_ref().map(|command| format!("smoke = {command:?}\n")).unwrap_or_default();
-        let Self { replicas, stable_for, passes, within, watch, drain, stream_drain, more, .. } = self;
+        let Self { replicas, check, stable_for, passes, within, watch, drain, stream_drain, more, .. } = self;
         let (artifact, listen) = (host.artifact(), host.address());
         format!(
             "project = \"test\"\n\n[service.sample]\ncommand = {command:?}\nartifact = {artifact:?}\nreplicas = {replicas}\n\n\
-             [service.sample.ready]\nhttp = \"/healthz\"\nstable_for = {stable_for:?}\npasses = {passes}\nwithin = {within:?}\n\n\
+             [service.sample.ready]\n{check}\nstable_for = {stable_for:?}\npasses = {passes}\nwithin = {within:?}\n\n\
              [service.sample.route]\nlisten = \"{listen}\"\n\n\
              [service.sample.rollout]\nwatch = {watch:?}\ndrain = {drain:?}\nstream_drain = {stream_drain:?}\n{smoke}\n{more}"
         )
