@@ -23,12 +23,7 @@ pub struct Context {
 
 impl Context {
     /// From the arguments that every verb takes.
-    pub fn new(
-        config: Option<PathBuf>,
-        environment: Option<String>,
-        state: Option<PathBuf>,
-        printer: Printer,
-    ) -> Self {
+    pub fn new(config: Option<PathBuf>, environment: Option<String>, state: Option<PathBuf>, printer: Printer) -> Self {
         Self { config, environment, state: state.unwrap_or_else(StateDir::default_path), printer }
     }
 

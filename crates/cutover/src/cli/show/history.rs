@@ -40,7 +40,8 @@ fn mark(row: &ReleaseRow) -> &'static str {
 
 fn deployment(summary: &Summary) -> [String; 7] {
     let release = |no: Option<cutover_core::ReleaseNo>| no.map_or("-".to_owned(), |no| no.to_string());
-    let count = |of: fn(&cutover_core::proof::Proof) -> u64| summary.proof.as_ref().map(of).map_or(String::new(), time::number);
+    let count =
+        |of: fn(&cutover_core::proof::Proof) -> u64| summary.proof.as_ref().map(of).map_or(String::new(), time::number);
     [
         summary.deployment.to_string(),
         time::moment(summary.began),

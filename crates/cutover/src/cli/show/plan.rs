@@ -9,14 +9,9 @@ use cutover_core::unit::duration;
 
 /// The plan: what starts, what stops, and the steps between.
 pub fn text(plan: &Plan, spec: &ServiceSpec) -> String {
-    let release = |no: Option<_>| no.map_or("nothing".to_owned(), |no: cutover_core::ReleaseNo| format!("release {no}"));
-    let mut text = format!(
-        "{} {}: {} → {}\n",
-        plan.service,
-        plan.kind.verb(),
-        release(plan.from),
-        release(plan.to)
-    );
+    let release =
+        |no: Option<_>| no.map_or("nothing".to_owned(), |no: cutover_core::ReleaseNo| format!("release {no}"));
+    let mut text = format!("{} {}: {} → {}\n", plan.service, plan.kind.verb(), release(plan.from), release(plan.to));
     for instance in plan.starts() {
         text.push_str(&format!("  {} {instance}  {}\n", style("+").green(), spec.process.command.join(" ")));
     }
@@ -24,7 +19,12 @@ pub fn text(plan: &Plan, spec: &ServiceSpec) -> String {
         text.push_str(&format!("  {} {instance}\n", style("-").red()));
     }
     for (index, step) in plan.steps.iter().enumerate() {
-        text.push_str(&format!("  {:>2}. {:<9} {}\n", index + 1, step.name(), meaning(step, spec.route.as_ref().map(|r| r.listen))));
+        text.push_str(&format!(
+            "  {:>2}. {:<9} {}\n",
+            index + 1,
+            step.name(),
+            meaning(step, spec.route.as_ref().map(|r| r.listen))
+        ));
     }
     for note in &plan.notes {
         text.push_str(&format!("  {} {note}\n", style("note:").yellow()));
@@ -44,7 +44,9 @@ pub fn meaning(step: &Step, listen: Option<SocketAddr>) -> String {
         Step::Ready { within, .. } => format!("probe each on its own address, for {} at most", duration::text(*within)),
         Step::WarmUp { .. } => "make warm-up requests".to_owned(),
         Step::Smoke { instance, .. } => format!("run the smoke command against {instance}"),
-        Step::Register { .. } => "make them known to the proxy, without traffic, and look at each through it".to_owned(),
+        Step::Register { .. } => {
+            "make them known to the proxy, without traffic, and look at each through it".to_owned()
+        }
         Step::Shift { to, from } => match (to.len(), from.len(), listen) {
             (0, _, _) => format!("take {} out of the traffic", count(from)),
             (_, _, None) => format!("{} take over", count(to)),
@@ -55,11 +57,18 @@ pub fn meaning(step: &Step, listen: Option<SocketAddr>) -> String {
         }
         Step::Watch { time, .. } => format!("observe for {}, with the way back open", duration::text(*time)),
         Step::Commit { .. } => "from here on it counts".to_owned(),
-        Step::Retire { instances } => format!("stop {}, or in the background when their streams have ended", count(instances)),
-        Step::Prune { releases, .. } if releases.is_empty() => "remove logs of instances that ended long ago".to_owned(),
-        Step::Prune { releases, .. } => format!("remove {} that no roll back needs", match releases.len() {
-            1 => "1 release".to_owned(),
-            several => format!("{several} releases"),
-        }),
+        Step::Retire { instances } => {
+            format!("stop {}, or in the background when their streams have ended", count(instances))
+        }
+        Step::Prune { releases, .. } if releases.is_empty() => {
+            "remove logs of instances that ended long ago".to_owned()
+        }
+        Step::Prune { releases, .. } => format!(
+            "remove {} that no roll back needs",
+            match releases.len() {
+                1 => "1 release".to_owned(),
+                several => format!("{several} releases"),
+            }
+        ),
     }
 }

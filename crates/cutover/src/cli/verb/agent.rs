@@ -6,8 +6,8 @@ use super::super::args::{AgentAction, AgentRunArgs, AgentVerb};
 use super::super::context::Context;
 use super::super::error::CliError;
 use super::super::show;
-use crate::agent::{self, StateDir};
 use crate::agent::api::Status;
+use crate::agent::{self, StateDir};
 
 /// Is the agent.
 pub fn run(args: &AgentRunArgs, state: Option<&Path>) -> Result<(), CliError> {
@@ -35,7 +35,9 @@ pub async fn agent(args: &AgentVerb, context: &Context) -> Result<(), CliError> 
         AgentAction::Stop => {
             let answer: serde_json::Value = client.post("/v1/stop", &serde_json::json!({})).await?;
             context.printer.value(&answer);
-            context.printer.line("the agent leaves; instances and proxy go on, and the next command starts a new agent");
+            context
+                .printer
+                .line("the agent leaves; instances and proxy go on, and the next command starts a new agent");
         }
         AgentAction::Status | AgentAction::Run(_) => {
             let status: Status = client.get("/v1/status").await?;

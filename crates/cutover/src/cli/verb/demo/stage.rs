@@ -97,7 +97,8 @@ impl Stage {
         let executable = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("cutover"));
         let ledger = self.ledger();
         let mut command = vec![executable.display().to_string()];
-        let arguments = ["sample", "--port", "{port}", "--release", "{release}", "--instance", "{instance}", "--ledger"];
+        let arguments =
+            ["sample", "--port", "{port}", "--release", "{release}", "--instance", "{instance}", "--ledger"];
         command.extend(arguments.map(str::to_owned));
         command.push(ledger.display().to_string());
         if program == Program::Broken {
