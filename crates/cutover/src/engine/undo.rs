@@ -28,7 +28,9 @@ impl Parts {
         match step {
             Step::Shift { to, from } => {
                 self.shift(service, from, until).await?;
-                self.drain(to, until).await;
+                // Requests have their time from when the router gives out no more, also if the agent was away meanwhile.
+                let limit = until.max(self.now() + self.drain_time(service, to));
+                self.drain(service, to, limit).await;
                 Ok(())
             }
             Step::Register { .. } => {
