@@ -172,6 +172,8 @@ impl Parts {
                     let commit = deployment.plan.commit();
                     step > commit || (step == commit && begun.is_some())
                 }
+                // Nobody watches one that got stuck, and the new instances may have the traffic.
+                Progress::Stuck { .. } => true,
                 _ => false,
             };
             !committed && deployment.plan.starts().contains(instance)

@@ -33,12 +33,9 @@ impl Parts {
                 self.drain(service, to, limit).await;
                 Ok(())
             }
-            Step::Register { .. } => {
-                self.publish().await;
-                Ok(())
-            }
+            Step::Register { .. } => self.publish_by(until).await,
             Step::Start { instances } => {
-                self.publish().await;
+                self.publish_by(until).await?;
                 self.retire_now(service, instances).await;
                 Ok(())
             }

@@ -44,6 +44,8 @@ impl Parts {
         let Ok(release) = self.release(service, id.release) else {
             return tokio::time::sleep(RETRY).await;
         };
+        // The router must not give it requests as soon as it listens, before it is ready: its death has to be in force.
+        self.publish().await;
         let attempt = 1 + self.ledger.state(service).instances.get(id).map_or(0, |instance| instance.attempt);
         self.sleep_until(since + revive_pause(&release.spec.process.restart, attempt)).await;
         self.record(service, Event::InstanceRevived { instance: id.clone(), attempt }).await;
