@@ -44,9 +44,10 @@ impl Parts {
     pub(super) async fn retire_in_time(&self, service: &ServiceName, instance: &InstanceId, until: Timestamp) {
         self.publish().await;
         let mut closed = false;
+        let requests_until = self.now() + self.drain_time(service, std::slice::from_ref(instance));
         loop {
             let in_hand = self.in_hand(instance).await;
-            let overdue = self.now() >= until + CLOSE_OVER + LOOK_AGAIN;
+            let overdue = self.now() >= requests_until.max(until + CLOSE_OVER + LOOK_AGAIN);
             match in_hand {
                 Some(in_hand) if in_hand == InHand::default() || overdue => {
                     return self.let_go(service, instance, in_hand.streams).await;
