@@ -51,6 +51,8 @@ impl Board {
         if published.as_ref().is_some_and(|last| last.listeners == table.listeners && last.services == table.services) {
             return Ok(());
         }
+        // Until it answers nobody knows which table is in force: not the last one, should this call fail or be given up.
+        *published = None;
         self.router.publish(&table).await?;
         *self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner) = table.generation;
         *published = Some(table);

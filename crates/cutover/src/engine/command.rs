@@ -233,7 +233,9 @@ impl Parts {
         })?;
         let state = self.ledger.state(service);
         let live = state.live.and_then(|no| self.ledger.view().release(service, no));
-        let plan = plan::deploy(&state, live.as_deref(), Desired { spec, fingerprint: fingerprint.as_deref(), again })?;
+        let desired = Desired { spec, fingerprint: fingerprint.as_deref(), again };
+        let mut plan = plan::deploy(&state, live.as_deref(), desired)?;
+        plan.notes.extend(self.world.runtime.cramped(&state.serving(), plan.starts().len()).await);
         if let Some(route) = &spec.route {
             self.check_route(service, route).await?;
         }

@@ -1,6 +1,6 @@
 //! Drives one deployment to its end: ask the machine, announce, act, record.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use cutover_core::machine::{Event, Next, Outcome, Progress, ServiceState};
 use cutover_core::plan::Step;
@@ -10,8 +10,12 @@ use super::port::JournalError;
 use super::{Parts, RETRY};
 
 impl Parts {
-    /// Carries on until nothing is left to do for this service.
+    /// Carries on until nothing is left to do for this service. One drives at a time: who comes while another does waits, and
+    /// then finds what that one left.
     pub(super) async fn drive(self: &Arc<Self>, service: &ServiceName) {
+        let wheel =
+            self.driven.lock().unwrap_or_else(PoisonError::into_inner).entry(service.clone()).or_default().clone();
+        let _alone = wheel.lock().await;
         loop {
             let state = self.ledger.state(service);
             match state.next() {
@@ -68,11 +72,11 @@ impl Parts {
         self.record_if(service, Next::Undo(index, until), event).await;
     }
 
-    async fn end(&self, service: &ServiceName, outcome: Outcome) {
+    async fn end(self: &Arc<Self>, service: &ServiceName, outcome: Outcome) {
         let proof = self.finish_proof(service).await;
         self.record_if(service, Next::End(outcome.clone()), Event::Ended { outcome, proof }).await;
-        // The end of a removal takes the service out of the table.
-        self.publish().await;
+        // The end of a removal takes the service out of the table. A router that is gone must not hold up what comes next.
+        self.spawn(|parts| async move { parts.publish().await });
     }
 
     /// Announces what is next, if it still is.

@@ -18,7 +18,7 @@ pub mod port;
 mod sampler;
 mod undo;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -50,6 +50,7 @@ struct Parts {
     tasks: Mutex<JoinSet<()>>,
     cared_for: Mutex<BTreeSet<cutover_core::InstanceId>>,
     let_go: Mutex<BTreeSet<cutover_core::InstanceId>>,
+    driven: Mutex<BTreeMap<ServiceName, Arc<tokio::sync::Mutex<()>>>>,
     planning: tokio::sync::Mutex<()>,
 }
 
@@ -60,8 +61,8 @@ impl Engine {
         let board = Board::new(ledger.clone(), world.router.clone(), identity.into());
         let sampler = Sampler::default();
         let (tasks, cared_for, let_go) = (Mutex::default(), Mutex::default(), Mutex::default());
-        let planning = tokio::sync::Mutex::default();
-        let parts = Parts { ledger, board, world, sampler, tasks, cared_for, let_go, planning };
+        let (driven, planning) = (Mutex::default(), tokio::sync::Mutex::default());
+        let parts = Parts { ledger, board, world, sampler, tasks, cared_for, let_go, driven, planning };
         let engine = Self { parts: Arc::new(parts) };
         engine.resume();
         Ok(engine)
@@ -171,6 +172,8 @@ impl Parts {
                     let commit = deployment.plan.commit();
                     step > commit || (step == commit && begun.is_some())
                 }
+                // Nobody watches one that got stuck, and the new instances may have the traffic.
+                Progress::Stuck { .. } => true,
                 _ => false,
             };
             !committed && deployment.plan.starts().contains(instance)

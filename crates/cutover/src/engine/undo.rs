@@ -28,15 +28,14 @@ impl Parts {
         match step {
             Step::Shift { to, from } => {
                 self.shift(service, from, until).await?;
-                self.drain(to, until).await;
+                // Requests have their time from when the router gives out no more, also if the agent was away meanwhile.
+                let limit = until.max(self.now() + self.drain_time(service, to));
+                self.drain(service, to, limit).await;
                 Ok(())
             }
-            Step::Register { .. } => {
-                self.publish().await;
-                Ok(())
-            }
+            Step::Register { .. } => self.publish_by(until).await,
             Step::Start { instances } => {
-                self.publish().await;
+                self.publish_by(until).await?;
                 self.retire_now(service, instances).await;
                 Ok(())
             }

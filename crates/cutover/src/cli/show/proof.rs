@@ -2,9 +2,17 @@
 
 use std::time::Duration;
 
+use console::style;
 use cutover_core::proof::Proof;
 
 use super::time::{length, number};
+
+/// The end of a deployment that did what it should: what is live, after how long, and the proof.
+pub fn done(live: &str, proof: Option<&Proof>) -> String {
+    let took =
+        proof.map(|proof| format!(", after {}", length(Duration::from_millis(proof.took_ms)))).unwrap_or_default();
+    format!("{} {live}{took}\n{}", style("✓").green().bold(), text(proof))
+}
 
 /// The proof in a line or three; that nothing was counted is said too.
 pub fn text(proof: Option<&Proof>) -> String {

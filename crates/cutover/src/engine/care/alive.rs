@@ -9,10 +9,10 @@ use super::super::{Parts, RETRY};
 impl Parts {
     /// One round: waits for its death if it is up, or brings it back if it is down. Returns early when its duty changes.
     pub(super) async fn keep_alive(&self, service: &ServiceName, id: &InstanceId, known: &Instance) {
-        let duty = known.duty;
+        // Whether it takes traffic or stands by makes no difference here: a revival goes on when the traffic moves.
         let changed = |state: &ServiceState| {
             let on_trial = Self::on_trial(state, id);
-            on_trial || state.instances.get(id).is_none_or(|instance| instance.duty != duty)
+            on_trial || state.instances.get(id).is_none_or(|instance| !instance.is_kept_alive())
         };
         if Self::on_trial(&self.ledger.state(service), id) {
             // Its deployment watches it.
@@ -44,6 +44,8 @@ impl Parts {
         let Ok(release) = self.release(service, id.release) else {
             return tokio::time::sleep(RETRY).await;
         };
+        // The router must not give it requests as soon as it listens, before it is ready: its death has to be in force.
+        self.publish().await;
         let attempt = 1 + self.ledger.state(service).instances.get(id).map_or(0, |instance| instance.attempt);
         self.sleep_until(since + revive_pause(&release.spec.process.restart, attempt)).await;
         self.record(service, Event::InstanceRevived { instance: id.clone(), attempt }).await;

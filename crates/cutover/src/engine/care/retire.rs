@@ -28,33 +28,39 @@ struct InHand {
 }
 
 impl Parts {
-    /// Stops those that have no streams; their requests have had their time when they were drained. Those that do are left
-    /// to [`Parts::retire_in_time`].
+    /// Stops those that have nothing in hand. Those that do are left to [`Parts::retire_in_time`]: streams, and what a router
+    /// that had lost its table gave them after they were drained.
     pub(in super::super) async fn retire_now(&self, service: &ServiceName, instances: &[InstanceId]) {
         join_all(instances.iter().map(|instance| async move {
-            if self.in_hand(instance).await.is_some_and(|in_hand| in_hand.streams == 0) {
+            if self.in_hand(instance).await == Some(InHand::default()) {
                 self.let_go(service, instance, 0).await;
             }
         }))
         .await;
     }
 
-    /// Stops an instance when it has nothing in hand, at the latest at `until`, and then soon after its streams were closed.
-    /// Requests count here too: a router that came back with an old table may have given it new ones.
+    /// Stops an instance when it has nothing in hand. Requests have the drain time once more at most, streams until `until`,
+    /// and then until soon after they were closed.
     pub(super) async fn retire_in_time(&self, service: &ServiceName, instance: &InstanceId, until: Timestamp) {
         self.publish().await;
+        let drain_time = self.drain_time(service, std::slice::from_ref(instance));
+        let mut requests_until = self.now() + drain_time;
         let mut closed = false;
         loop {
             let in_hand = self.in_hand(instance).await;
-            let overdue = self.now() >= until + CLOSE_OVER + LOOK_AGAIN;
+            let now = self.now();
+            let requests_are_over = |hand: InHand| hand.requests == 0 || now >= requests_until;
+            let streams_are_over = |hand: InHand| hand.streams == 0 || now >= until + CLOSE_OVER + LOOK_AGAIN;
             match in_hand {
-                Some(in_hand) if in_hand == InHand::default() || overdue => {
+                Some(in_hand) if requests_are_over(in_hand) && streams_are_over(in_hand) => {
                     return self.let_go(service, instance, in_hand.streams).await;
                 }
-                Some(_) if self.now() >= until && !closed => {
+                Some(_) if now >= until && !closed => {
                     closed = self.world.router.close_streams(instance, CLOSE_OVER).await.is_ok();
                 }
-                _ => {}
+                Some(_) => {}
+                // Whatever a router gives it that has lost its table gets its time as well.
+                None => requests_until = now + drain_time,
             }
             tokio::select! {
                 biased;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cutover_core::rule::{Drained, drained};
-use cutover_core::{InstanceId, Timestamp};
+use cutover_core::{InstanceId, ServiceName, Timestamp};
 
 use super::super::Parts;
 
@@ -12,22 +12,33 @@ const ASK: (Duration, Duration) = (Duration::from_millis(5), Duration::from_mill
 
 impl Parts {
     /// Waits until none of them has a request in flight, or until the limit. Streams are not waited for.
-    pub(in super::super) async fn drain(&self, instances: &[InstanceId], limit: Timestamp) {
-        let mut pause = ASK.0;
+    pub(in super::super) async fn drain(&self, service: &ServiceName, instances: &[InstanceId], limit: Timestamp) {
+        let (mut limit, mut pause) = (limit, ASK.0);
         loop {
-            if self.all_drained(instances, limit).await {
-                return;
+            match self.all_drained(instances, limit).await {
+                Some(true) => return,
+                Some(false) => {}
+                // Whatever a router gives them that has lost its table gets its time as well.
+                None => limit = limit.max(self.now() + self.drain_time(service, instances)),
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(ASK.1);
         }
     }
 
+    /// How long requests in flight on these instances may take.
+    pub(in super::super) fn drain_time(&self, service: &ServiceName, instances: &[InstanceId]) -> Duration {
+        let release = instances.first().and_then(|id| self.release(service, id.release).ok());
+        release.map(|release| release.spec.rollout.drain).unwrap_or_default()
+    }
+
     /// A router that does not answer, or serves an older table, has acknowledged nothing: then nobody is drained, whatever the
-    /// limit.
-    async fn all_drained(&self, instances: &[InstanceId], limit: Timestamp) -> bool {
-        let Some(stats) = self.stats_in_force().await else { return false };
+    /// limit, and the answer is `None`.
+    async fn all_drained(&self, instances: &[InstanceId], limit: Timestamp) -> Option<bool> {
+        let stats = self.stats_in_force().await?;
         let now = self.now();
-        instances.iter().all(|instance| !matches!(drained(stats.target(instance), now, limit), Drained::Busy(_)))
+        let drained =
+            instances.iter().all(|instance| !matches!(drained(stats.target(instance), now, limit), Drained::Busy(_)));
+        Some(drained)
     }
 }

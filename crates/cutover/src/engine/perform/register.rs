@@ -43,7 +43,8 @@ impl Parts {
         self.see(service, None, &serving, until).await
     }
 
-    async fn publish_by(&self, until: Timestamp) -> Result<(), Failure> {
+    /// Publishes the table; fails when the router refuses it, or does not answer in time.
+    pub(in super::super) async fn publish_by(&self, until: Timestamp) -> Result<(), Failure> {
         loop {
             let error = match self.board.publish().await {
                 Ok(()) => return Ok(()),
