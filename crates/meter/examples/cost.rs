@@ -11,13 +11,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let [_, url, rate, seconds] = &arguments[..] else {
         return Err("usage: cost URL RATE SECONDS".into());
     };
-    let load = Load {
-        rate: rate.parse()?,
-        reused: 32,
-        peek: 16,
-        fresh: 2,
-        ..Load::sample(url.parse()?)
-    };
+    let load = Load { rate: rate.parse()?, reused: 32, peek: 16, fresh: 2, ..Load::sample(url.parse()?) };
     let running = Meter::start_on_thread(load)?;
     std::thread::sleep(Duration::from_secs(seconds.parse()?));
     let report = running.stop_blocking();

@@ -57,8 +57,7 @@ impl Seat {
             }
             Ok(End::Theirs(how)) => (true, how),
             Err(mut fault) => {
-                if was_open && matches!(fault.class, Class::Truncated | Class::ClosedWithoutAnswer)
-                {
+                if was_open && matches!(fault.class, Class::Truncated | Class::ClosedWithoutAnswer) {
                     fault.class = Class::Cut;
                 }
                 let how = format!("{}: {}", fault.class, fault.detail);
@@ -69,12 +68,7 @@ impl Seat {
         let mut tally = self.context.tally();
         if was_open {
             let at = self.context.started.elapsed();
-            tally.stream_ended(StreamEnd {
-                at,
-                client: self.kind,
-                proper,
-                how,
-            });
+            tally.stream_ended(StreamEnd { at, client: self.kind, proper, how });
         } else {
             tally.streams(self.kind).not_opened += 1;
         }
@@ -83,13 +77,7 @@ impl Seat {
     /// Counts a message or event that was skipped or repeated on a stream that goes on.
     fn gap(&self, name: &str, wire: &Wire, detail: String) {
         self.context.tally().streams(self.kind).gaps += 1;
-        self.context.fail(
-            self.kind,
-            name,
-            None,
-            met(Some(wire)),
-            Fault::new(Class::Gap, detail),
-        );
+        self.context.fail(self.kind, name, None, met(Some(wire)), Fault::new(Class::Gap, detail));
     }
 
     /// Waits a little before the next stream. `None` when it is time to stop.
@@ -104,17 +92,10 @@ impl Seat {
 
 /// In which state a connection was; when there was none yet, nothing had moved.
 fn met(wire: Option<&Wire>) -> Met {
-    wire.map(|wire| Met {
-        reused: wire.is_reused(),
-        moved: wire.moved(),
-    })
-    .unwrap_or_default()
+    wire.map(|wire| Met { reused: wire.is_reused(), moved: wire.moved() }).unwrap_or_default()
 }
 
 /// The fault of not being answered in time.
 fn late(limit: Duration) -> Fault {
-    Fault::new(
-        Class::Timeout,
-        format!("nothing within {} ms", limit.as_millis()),
-    )
+    Fault::new(Class::Timeout, format!("nothing within {} ms", limit.as_millis()))
 }

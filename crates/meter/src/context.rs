@@ -25,9 +25,7 @@ pub(crate) struct Context {
 
 impl Context {
     pub(crate) fn new(load: Load, address: SocketAddr) -> Self {
-        let unix = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let seed = unix.as_nanos() as u64 ^ (u64::from(std::process::id()) << 40);
         let started = Instant::now();
         Self {
@@ -63,13 +61,7 @@ impl Context {
 
     /// Counts a fault of the meter itself.
     pub(crate) fn confess(&self, detail: String) {
-        self.fail(
-            Kind::Meter,
-            "the meter",
-            None,
-            Met::default(),
-            Fault::new(Class::Meter, detail),
-        );
+        self.fail(Kind::Meter, "the meter", None, Met::default(), Fault::new(Class::Meter, detail));
     }
 }
 

@@ -38,24 +38,14 @@ pub enum RunError {
 ///
 /// # Errors
 /// When the load or the command cannot be started.
-pub async fn run_during(
-    load: Load,
-    command: &[OsString],
-) -> Result<(Report, ExitStatus), RunError> {
+pub async fn run_during(load: Load, command: &[OsString]) -> Result<(Report, ExitStatus), RunError> {
     let (program, arguments) = command.split_first().ok_or(RunError::NoCommand)?;
     let failed = |error| RunError::Command(program.clone(), error);
     // Taking the signal is enough to survive it.
     let _interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let running = Meter::start_on_thread(load)?;
-    tokio::join!(
-        tokio::time::sleep(WARM_UP),
-        running.answers(1, FIRST_ANSWER)
-    );
-    let status = Command::new(program)
-        .args(arguments)
-        .status()
-        .await
-        .map_err(failed)?;
+    tokio::join!(tokio::time::sleep(WARM_UP), running.answers(1, FIRST_ANSWER));
+    let status = Command::new(program).args(arguments).status().await.map_err(failed)?;
     tokio::time::sleep(AFTERWARDS).await;
     Ok((running.stop().await, status))
 }

@@ -22,18 +22,14 @@ impl Expectation {
     pub(crate) fn allow(&self, allowed: Vec<String>) {
         let mut rules = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Taken under the lock, so that the rules are in the order of their times.
-        rules.push(Rule {
-            since: Instant::now(),
-            allowed,
-        });
+        rules.push(Rule { since: Instant::now(), allowed });
     }
 
     /// Whether `release` may answer, now, a request begun at `begun`. `None` stands for an answer that does not say.
     pub(crate) fn permits(&self, release: Option<&str>, begun: Instant) -> bool {
         let rules = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let permitted = |rule: &Rule| {
-            rule.allowed.is_empty()
-                || release.is_some_and(|release| rule.allowed.iter().any(|one| one == release))
+            rule.allowed.is_empty() || release.is_some_and(|release| rule.allowed.iter().any(|one| one == release))
         };
         for rule in rules.iter().rev() {
             if permitted(rule) {

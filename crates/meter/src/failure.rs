@@ -104,10 +104,7 @@ pub(crate) struct Fault {
 
 impl Fault {
     pub(crate) fn new(class: Class, detail: impl Into<String>) -> Self {
-        Self {
-            class,
-            detail: detail.into(),
-        }
+        Self { class, detail: detail.into() }
     }
 
     pub(crate) fn malformed(detail: impl Into<String>) -> Self {

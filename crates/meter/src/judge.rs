@@ -27,20 +27,12 @@ pub(crate) fn judge(context: &Context, head: &Head, asked: &Asked<'_>) -> Result
 }
 
 /// The release that has answered. When it must be said, silence is wrong too.
-pub(crate) fn origin(
-    context: &Context,
-    head: &Head,
-    begun: Instant,
-    must_say: bool,
-) -> Result<String, Fault> {
+pub(crate) fn origin(context: &Context, head: &Head, begun: Instant, must_say: bool) -> Result<String, Fault> {
     let expect = &context.load.expect;
     if let Some((name, right)) = &expect.service {
         match head.get(name) {
             Some(found) if found != right => {
-                return Err(Fault::new(
-                    Class::WrongService,
-                    format!("{found:?} answered instead of {right:?}"),
-                ));
+                return Err(Fault::new(Class::WrongService, format!("{found:?} answered instead of {right:?}")));
             }
             None if must_say => {
                 return Err(Fault::new(Class::WrongService, format!("no header {name}")));
@@ -54,10 +46,7 @@ pub(crate) fn origin(
     let release = head.get(name);
     if (release.is_some() || must_say) && !context.releases.permits(release, begun) {
         let who = release.unwrap_or("none that is named");
-        return Err(Fault::new(
-            Class::WrongRelease,
-            format!("release {who} answered"),
-        ));
+        return Err(Fault::new(Class::WrongRelease, format!("release {who} answered")));
     }
     Ok(release.unwrap_or_default().to_owned())
 }
@@ -65,14 +54,8 @@ pub(crate) fn origin(
 /// A failure status is a failure.
 pub(crate) fn status(head: &Head) -> Result<(), Fault> {
     match head.status {
-        500.. => Err(Fault::new(
-            Class::Status5xx,
-            format!("status {}", head.status),
-        )),
-        400.. => Err(Fault::new(
-            Class::StatusOther,
-            format!("status {}", head.status),
-        )),
+        500.. => Err(Fault::new(Class::Status5xx, format!("status {}", head.status))),
+        400.. => Err(Fault::new(Class::StatusOther, format!("status {}", head.status))),
         _ => Ok(()),
     }
 }
@@ -83,14 +66,8 @@ fn id(context: &Context, head: &Head, id: &str) -> Result<(), Fault> {
     };
     match head.get(name) {
         Some(found) if found == id => Ok(()),
-        Some(found) => Err(Fault::new(
-            Class::WrongId,
-            format!("the answer is to {found}"),
-        )),
-        None => Err(Fault::new(
-            Class::LostId,
-            format!("no header {name} in the answer"),
-        )),
+        Some(found) => Err(Fault::new(Class::WrongId, format!("the answer is to {found}"))),
+        None => Err(Fault::new(Class::LostId, format!("no header {name} in the answer"))),
     }
 }
 
@@ -101,9 +78,6 @@ fn body(context: &Context, head: &Head, body: Option<(usize, u32)>) -> Result<()
     let right = format!("{length}:{crc:08x}");
     match head.get(name) {
         Some(found) if found == right => Ok(()),
-        found => Err(Fault::new(
-            Class::AlteredBody,
-            format!("sent {right}, received {}", found.unwrap_or("?")),
-        )),
+        found => Err(Fault::new(Class::AlteredBody, format!("sent {right}, received {}", found.unwrap_or("?")))),
     }
 }

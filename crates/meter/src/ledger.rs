@@ -55,11 +55,7 @@ impl LedgerCheck {
 
 impl Book {
     pub(crate) fn new(run: String) -> Self {
-        Self {
-            run,
-            orders: Mutex::default(),
-            others: AtomicU64::new(0),
-        }
+        Self { run, orders: Mutex::default(), others: AtomicU64::new(0) }
     }
 
     /// Begins an order and gives its number.
@@ -81,24 +77,13 @@ impl Book {
 
     /// An id for what is not an order.
     pub(crate) fn other_id(&self) -> String {
-        format!(
-            "{}-r{}",
-            self.run,
-            self.others.fetch_add(1, Ordering::Relaxed)
-        )
+        format!("{}-r{}", self.run, self.others.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Compares with a ledger: a file of lines that begin with an id and a blank.
     pub(crate) fn check(&self, ledger: &Path) -> io::Result<LedgerCheck> {
-        let orders = self
-            .orders
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let mut check = LedgerCheck {
-            sent: orders.len() as u64,
-            ..LedgerCheck::default()
-        };
+        let orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut check = LedgerCheck { sent: orders.len() as u64, ..LedgerCheck::default() };
         let mut counted = vec![0u8; orders.len()];
         let prefix = format!("{}-o", self.run);
         for line in BufReader::new(File::open(ledger)?).lines() {
@@ -107,11 +92,7 @@ impl Book {
             let Some(number) = id.strip_prefix(&prefix) else {
                 continue;
             };
-            match number
-                .parse()
-                .ok()
-                .and_then(|number: usize| counted.get_mut(number))
-            {
+            match number.parse().ok().and_then(|number: usize| counted.get_mut(number)) {
                 Some(count) => *count = count.saturating_add(1),
                 None => {
                     check.unknown += 1;

@@ -121,14 +121,7 @@ impl Load {
             body_header: Some("x-sample-body".into()),
             first_event: Some(1),
         };
-        Self {
-            post_share: 0.5,
-            sse: 2,
-            websockets: 2,
-            uploads: 2,
-            expect,
-            ..Self::new(url)
-        }
+        Self { post_share: 0.5, sse: 2, websockets: 2, uploads: 2, expect, ..Self::new(url) }
     }
 
     pub(crate) fn request_clients(&self) -> usize {
@@ -141,28 +134,15 @@ impl Load {
 
     /// What makes no sense in this load, if anything.
     pub(crate) fn mistake(&self) -> Option<&'static str> {
-        let paths = [
-            self.get_path(),
-            &self.paths.post,
-            &self.paths.sse,
-            &self.paths.websocket,
-            &self.paths.upload,
-        ];
-        let texts = self
-            .headers
-            .iter()
-            .flat_map(|(name, value)| [name, value])
-            .chain(&self.host);
+        let paths = [self.get_path(), &self.paths.post, &self.paths.sse, &self.paths.websocket, &self.paths.upload];
+        let texts = self.headers.iter().flat_map(|(name, value)| [name, value]).chain(&self.host);
         if self.request_clients() + self.sse + self.websockets + self.uploads == 0 {
             Some("there is no client of any kind")
         } else if !(self.rate >= 0.0 && self.rate.is_finite()) {
             Some("the rate is not a number from 0 up")
         } else if !(0.0..=1.0).contains(&self.post_share) {
             Some("the share of POSTs is not between 0 and 1")
-        } else if paths
-            .iter()
-            .any(|path| !path.starts_with('/') || path.contains(|c: char| c <= ' '))
-        {
+        } else if paths.iter().any(|path| !path.starts_with('/') || path.contains(|c: char| c <= ' ')) {
             Some("a path does not begin with / or contains a blank")
         } else if texts.into_iter().any(|text| text.contains(['\r', '\n'])) {
             Some("a header contains a line break")

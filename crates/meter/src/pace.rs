@@ -27,14 +27,8 @@ pub(crate) struct Pace {
 }
 
 enum Rhythm {
-    Open {
-        slot: Instant,
-        length: Duration,
-    },
-    Closed {
-        think: Range<Duration>,
-        failed: bool,
-    },
+    Open { slot: Instant, length: Duration },
+    Closed { think: Range<Duration>, failed: bool },
 }
 
 impl Pace {
@@ -42,21 +36,12 @@ impl Pace {
     pub(crate) fn open(rate: f64, index: usize, clients: usize, chance: Chance) -> Self {
         let length = Duration::from_secs_f64(clients as f64 / rate);
         let slot = Instant::now() + length.mul_f64(index as f64 / clients as f64);
-        Self {
-            rhythm: Rhythm::Open { slot, length },
-            chance,
-        }
+        Self { rhythm: Rhythm::Open { slot, length }, chance }
     }
 
     /// The rhythm of a client that thinks for a while after each answer.
     pub(crate) fn closed(think: Range<Duration>, chance: Chance) -> Self {
-        Self {
-            rhythm: Rhythm::Closed {
-                think,
-                failed: false,
-            },
-            chance,
-        }
+        Self { rhythm: Rhythm::Closed { think, failed: false }, chance }
     }
 
     /// Waits for the next moment to send, and gives the moment from which its latency counts. `None` when it is time to stop.
@@ -69,11 +54,7 @@ impl Pace {
                 due
             }
             Rhythm::Closed { think, failed } => {
-                let least = if std::mem::take(failed) {
-                    AFTER_FAILURE
-                } else {
-                    Duration::ZERO
-                };
+                let least = if std::mem::take(failed) { AFTER_FAILURE } else { Duration::ZERO };
                 now + self.chance.within(think).max(least)
             }
         };
@@ -83,11 +64,7 @@ impl Pace {
             return None;
         }
         let woken = Instant::now();
-        Some(if woken - due <= TIMER_GRAIN {
-            woken
-        } else {
-            due
-        })
+        Some(if woken - due <= TIMER_GRAIN { woken } else { due })
     }
 
     /// Says that the last request had no answer.

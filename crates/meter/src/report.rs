@@ -180,9 +180,7 @@ impl Report {
     /// measured nothing.
     pub fn clean(&self) -> bool {
         let measured = self.requests.answered + self.sse.opened + self.websockets.opened > 0;
-        measured
-            && self.failures_by_class.is_empty()
-            && self.ledger.as_ref().is_none_or(LedgerCheck::clean)
+        measured && self.failures_by_class.is_empty() && self.ledger.as_ref().is_none_or(LedgerCheck::clean)
     }
 
     /// How many failures of this class there were; lost and duplicated ids also by the ledger.
@@ -192,11 +190,7 @@ impl Report {
             (Class::DuplicatedId, Some(check)) => check.duplicated,
             _ => 0,
         };
-        self.failures_by_class
-            .get(&class)
-            .copied()
-            .unwrap_or_default()
-            + by_ledger
+        self.failures_by_class.get(&class).copied().unwrap_or_default() + by_ledger
     }
 
     /// Compares the orders of this run with the server's ledger, a file of lines `id …`, and adds the result to the report.

@@ -62,15 +62,10 @@ impl Meter {
     /// # Errors
     /// As [`Meter::start`], or when the thread cannot be made.
     pub fn start_on_thread(load: Load) -> Result<Running, StartError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(StartError::Thread)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
         let (running, clients) = prepare(load)?;
         let thread = std::thread::Builder::new().name("meter".into());
-        thread
-            .spawn(move || runtime.block_on(clients))
-            .map_err(StartError::Thread)?;
+        thread.spawn(move || runtime.block_on(clients)).map_err(StartError::Thread)?;
         Ok(running)
     }
 }
@@ -78,9 +73,7 @@ impl Meter {
 impl Running {
     /// What was seen so far. Cheap enough for once a second.
     pub fn snapshot(&self) -> Report {
-        self.context
-            .tally()
-            .report(self.context.started.elapsed(), self.context.book.clone())
+        self.context.tally().report(self.context.started.elapsed(), self.context.book.clone())
     }
 
     /// From now on, only this release may answer: once this has returned, a request that begins and is answered by another
@@ -91,9 +84,7 @@ impl Running {
 
     /// As [`Running::expect_release`], for several releases. With an empty list, all are allowed again.
     pub fn allow_releases(&self, releases: &[&str]) {
-        self.context
-            .releases
-            .allow(releases.iter().map(|&release| release.to_owned()).collect());
+        self.context.releases.allow(releases.iter().map(|&release| release.to_owned()).collect());
     }
 
     /// Waits until at least `count` requests had good answers, but no longer than `limit`. Whether it came to that.
@@ -121,15 +112,9 @@ impl Running {
     /// As [`Running::stop`], for a load on a thread of its own and a caller without a runtime.
     pub fn stop_blocking(self) -> Report {
         self.tell();
-        let Self {
-            context,
-            done,
-            stop: _stop,
-        } = self;
+        let Self { context, done, stop: _stop } = self;
         let _ = done.blocking_recv();
-        context
-            .tally()
-            .report(context.started.elapsed(), context.book.clone())
+        context.tally().report(context.started.elapsed(), context.book.clone())
     }
 
     fn tell(&self) {
@@ -142,30 +127,16 @@ fn prepare(load: Load) -> Result<(Running, impl Future<Output = ()> + Send + use
     if let Some(mistake) = load.mistake() {
         return Err(StartError::Load(mistake));
     }
-    let address = load
-        .url
-        .resolve()
-        .map_err(|error| StartError::Resolve(load.url.authority(), error))?;
+    let address = load.url.resolve().map_err(|error| StartError::Resolve(load.url.authority(), error))?;
     let context = Arc::new(Context::new(load, address));
     let (stop, told) = watch::channel(false);
     let (finished, done) = oneshot::channel();
     let clients = supervise(context.clone(), told, finished);
-    Ok((
-        Running {
-            context,
-            stop,
-            done,
-        },
-        clients,
-    ))
+    Ok((Running { context, stop, done }, clients))
 }
 
 /// Runs all clients to their ends.
-async fn supervise(
-    context: Arc<Context>,
-    mut told: watch::Receiver<bool>,
-    finished: oneshot::Sender<()>,
-) {
+async fn supervise(context: Arc<Context>, mut told: watch::Receiver<bool>, finished: oneshot::Sender<()>) {
     let mut clients = seat_clients(&context, &told);
     stopped(&mut told).await;
     // An upload sends the rest at once when it is told to stop, but a server may be slow to take it.
@@ -178,10 +149,7 @@ async fn supervise(
         }
     });
     if ended.await.is_err() {
-        context.confess(format!(
-            "{} clients of the meter did not end in time",
-            clients.len()
-        ));
+        context.confess(format!("{} clients of the meter did not end in time", clients.len()));
     }
     let _ = finished.send(());
 }
@@ -190,19 +158,9 @@ fn seat_clients(context: &Arc<Context>, told: &watch::Receiver<bool>) -> JoinSet
     let load = &context.load;
     let mut dice = Chance::seeded(context.seed);
     let mut clients = JoinSet::new();
-    let seat = |kind| Seat {
-        context: context.clone(),
-        kind,
-        stop: told.clone(),
-    };
-    let kinds = [
-        (Kind::Naive, load.reused),
-        (Kind::Peek, load.peek),
-        (Kind::Fresh, load.fresh),
-    ];
-    let kinds = kinds
-        .into_iter()
-        .flat_map(|(kind, count)| std::iter::repeat_n(kind, count));
+    let seat = |kind| Seat { context: context.clone(), kind, stop: told.clone() };
+    let kinds = [(Kind::Naive, load.reused), (Kind::Peek, load.peek), (Kind::Fresh, load.fresh)];
+    let kinds = kinds.into_iter().flat_map(|(kind, count)| std::iter::repeat_n(kind, count));
     for (index, kind) in kinds.enumerate() {
         let chance = Chance::seeded(dice.next());
         let pace = if load.rate > 0.0 {
@@ -219,10 +177,7 @@ fn seat_clients(context: &Arc<Context>, told: &watch::Receiver<bool>) -> JoinSet
         clients.spawn(events::run(seat(Kind::Sse)));
     }
     for _ in 0..load.websockets {
-        clients.spawn(websocket::run(
-            seat(Kind::WebSocket),
-            Chance::seeded(dice.next()),
-        ));
+        clients.spawn(websocket::run(seat(Kind::WebSocket), Chance::seeded(dice.next())));
     }
     clients
 }

@@ -8,9 +8,7 @@ use hdrhistogram::Histogram;
 
 use crate::failure::{Class, Failure, Kind};
 use crate::ledger::Book;
-use crate::report::{
-    Certainty, Gap, Latency, Release, Report, Requests, Span, StreamEnd, Streams, Uploads,
-};
+use crate::report::{Certainty, Gap, Latency, Release, Report, Requests, Span, StreamEnd, Streams, Uploads};
 
 /// Latencies are kept in microseconds with three digits, up to this.
 const LONGEST_LATENCY_US: u64 = 600_000_000;
@@ -45,8 +43,7 @@ impl Tally {
             stream_ends: Vec::new(),
             classes: BTreeMap::new(),
             failures: Vec::new(),
-            latency: Histogram::new_with_bounds(1, LONGEST_LATENCY_US, 3)
-                .expect("these bounds are valid"),
+            latency: Histogram::new_with_bounds(1, LONGEST_LATENCY_US, 3).expect("these bounds are valid"),
             releases: BTreeMap::new(),
             last_answer: None,
             gap: Gap::default(),
@@ -58,14 +55,9 @@ impl Tally {
     pub(crate) fn answer(&mut self, release: String, latency: Option<Duration>, at: Duration) {
         self.requests.answered += 1;
         if let Some(latency) = latency {
-            self.latency
-                .saturating_record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
+            self.latency.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
         }
-        let span = self.releases.entry(release).or_insert(Span {
-            answers: 0,
-            first: at,
-            last: at,
-        });
+        let span = self.releases.entry(release).or_insert(Span { answers: 0, first: at, last: at });
         (span.answers, span.last) = (span.answers + 1, at);
         // When the load is told to stop, silence is what was asked for.
         self.gap = self.gap_until(self.stopped.map_or(at, |stopped| at.min(stopped)));
@@ -74,8 +66,7 @@ impl Tally {
 
     pub(crate) fn fail(&mut self, failure: Failure) {
         match failure.client {
-            Kind::Naive | Kind::Peek | Kind::Fresh
-                if failure.class == Class::Meter && failure.id.is_none() => {}
+            Kind::Naive | Kind::Peek | Kind::Fresh if failure.class == Class::Meter && failure.id.is_none() => {}
             Kind::Naive | Kind::Peek | Kind::Fresh => self.requests.failed += 1,
             Kind::Upload => {
                 self.requests.failed += 1;
@@ -104,11 +95,7 @@ impl Tally {
     }
 
     pub(crate) fn streams(&mut self, client: Kind) -> &mut Streams {
-        if client == Kind::Sse {
-            &mut self.sse
-        } else {
-            &mut self.websockets
-        }
+        if client == Kind::Sse { &mut self.sse } else { &mut self.websockets }
     }
 
     /// Says that the load is told to stop. What follows is not a gap any more.
@@ -141,10 +128,7 @@ impl Tally {
 
     /// The longest gap so far if the next answer comes at `at`.
     fn gap_until(&self, at: Duration) -> Gap {
-        match self.last_answer.map(|last| Gap {
-            length: at.saturating_sub(last),
-            at: last,
-        }) {
+        match self.last_answer.map(|last| Gap { length: at.saturating_sub(last), at: last }) {
             Some(gap) if gap.length > self.gap.length => gap,
             _ => self.gap,
         }
@@ -152,23 +136,12 @@ impl Tally {
 
     fn latency(&self) -> Latency {
         let at = |quantile| Duration::from_micros(self.latency.value_at_quantile(quantile));
-        Latency {
-            p50: at(0.5),
-            p99: at(0.99),
-            p999: at(0.999),
-            max: Duration::from_micros(self.latency.max()),
-        }
+        Latency { p50: at(0.5), p99: at(0.99), p999: at(0.999), max: Duration::from_micros(self.latency.max()) }
     }
 
     fn releases(&self) -> Vec<Release> {
         let named = self.releases.iter().filter(|(name, _)| !name.is_empty());
-        named
-            .map(|(name, span)| Release {
-                name: name.clone(),
-                share: self.share(span.answers),
-                span: *span,
-            })
-            .collect()
+        named.map(|(name, span)| Release { name: name.clone(), share: self.share(span.answers), span: *span }).collect()
     }
 
     fn share(&self, answers: u64) -> f64 {

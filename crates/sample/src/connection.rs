@@ -25,15 +25,9 @@ pub(crate) async fn serve(stream: TcpStream, state: Arc<State>) {
         let (state, slot) = (state.clone(), slot.clone());
         async move { Ok::<_, Infallible>(routes::answer(state, slot, request).await) }
     });
-    let connection = http1::Builder::new()
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
+    let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades();
     let mut connection = pin!(connection);
-    let close_at = if state.options.close_idle_on_term {
-        Phase::Stopping
-    } else {
-        Phase::Closing
-    };
+    let close_at = if state.options.close_idle_on_term { Phase::Stopping } else { Phase::Closing };
     // An error here is the client's: it went away, or spoke nonsense. There is nobody to tell.
     tokio::select! {
         _ = connection.as_mut() => {}

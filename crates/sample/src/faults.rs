@@ -22,11 +22,7 @@ pub(crate) fn health(state: &State) -> Reply {
 /// Waits, fails or crashes as asked. `None` lets the request through.
 pub(crate) async fn strike(state: &State) -> Option<Reply> {
     let number = state.next_request();
-    if state
-        .options
-        .crash_after_requests
-        .is_some_and(|limit| number > limit)
-    {
+    if state.options.crash_after_requests.is_some_and(|limit| number > limit) {
         state.enter(Phase::Crashed);
         std::future::pending::<()>().await;
     }
@@ -57,9 +53,7 @@ mod tests {
     #[test]
     fn the_error_rate_is_exact() {
         for (percent, expected) in [(0.0, 0), (0.1, 1), (12.5, 125), (50.0, 500), (100.0, 1000)] {
-            let failed = (1..=1000)
-                .filter(|number| is_unlucky(*number, percent))
-                .count();
+            let failed = (1..=1000).filter(|number| is_unlucky(*number, percent)).count();
             assert_eq!(failed, expected, "{percent} %");
         }
     }

@@ -27,13 +27,8 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// Opens the book; with a path, its file is created if it is missing.
     pub(crate) fn open(path: Option<&Path>) -> io::Result<Self> {
-        let file = path
-            .map(|path| OpenOptions::new().append(true).create(true).open(path))
-            .transpose()?;
-        Ok(Self {
-            seen: Mutex::default(),
-            file,
-        })
+        let file = path.map(|path| OpenOptions::new().append(true).create(true).open(path)).transpose()?;
+        Ok(Self { seen: Mutex::default(), file })
     }
 
     /// Counts an order. Without an id it is counted, but cannot be known again.

@@ -24,10 +24,7 @@ pub enum OnTerm {
 
 /// Everything the sample can be told. `Options::parse_from(["sample", …])` reads a command line.
 #[derive(Debug, Clone, Parser)]
-#[command(
-    name = "sample",
-    about = "A small HTTP service that can be asked to misbehave"
-)]
+#[command(name = "sample", about = "A small HTTP service that can be asked to misbehave")]
 pub struct Options {
     /// The port to listen on; 0 takes a free one and logs it.
     #[arg(long, env = "PORT", default_value_t = 0)]
@@ -70,12 +67,7 @@ pub struct Options {
     #[arg(long, env = "SAMPLE_FAIL_FIRST", value_name = "N", default_value_t = 0)]
     pub fail_first: u64,
     /// Answer 500 to this share of the requests, evenly spread; `/healthz` is not counted.
-    #[arg(
-        long,
-        env = "SAMPLE_ERROR_RATE",
-        value_name = "PERCENT",
-        default_value_t = 0.0
-    )]
+    #[arg(long, env = "SAMPLE_ERROR_RATE", value_name = "PERCENT", default_value_t = 0.0)]
     pub error_rate: f64,
     /// Wait this many milliseconds before answering; `/healthz` answers at once.
     #[arg(long, env = "SAMPLE_LATENCY", value_name = "MS", value_parser = millis)]
@@ -99,9 +91,7 @@ impl Options {
 
     /// The instance's name: the one given, else the process id.
     pub(crate) fn instance_name(&self) -> String {
-        self.instance
-            .clone()
-            .unwrap_or_else(|| std::process::id().to_string())
+        self.instance.clone().unwrap_or_else(|| std::process::id().to_string())
     }
 }
 

@@ -17,11 +17,7 @@ use crate::reply::{self, Reply, text};
 use crate::state::State;
 
 /// Answers one request.
-pub(crate) async fn answer(
-    state: Arc<State>,
-    slot: UpgradeSlot,
-    request: Request<Incoming>,
-) -> Reply {
+pub(crate) async fn answer(state: Arc<State>, slot: UpgradeSlot, request: Request<Incoming>) -> Reply {
     let _in_flight = state.claim();
     let id = reply::request_id(request.headers());
     let mut reply = if request.uri().path() == "/healthz" {

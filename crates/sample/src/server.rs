@@ -19,9 +19,7 @@ const TERMINATED: u8 = 143;
 
 /// Runs a sample on a small runtime of its own and gives the process's exit status. For a `main`.
 pub fn run_to_exit(options: Options) -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime.and_then(|runtime| runtime.block_on(run(options))) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
@@ -56,20 +54,10 @@ pub async fn run(options: Options) -> io::Result<u8> {
 ///
 /// # Errors
 /// When the ledger cannot be opened.
-pub async fn run_on(
-    listener: TcpListener,
-    options: Options,
-    term: impl Future<Output = ()>,
-) -> io::Result<u8> {
+pub async fn run_on(listener: TcpListener, options: Options, term: impl Future<Output = ()>) -> io::Result<u8> {
     let state = Arc::new(State::new(options)?);
-    let who = format!(
-        "{} release {} instance {}",
-        state.options.service, state.options.release, state.instance
-    );
-    log(&format!(
-        "sample: {who} listens on {}",
-        listener.local_addr()?
-    ));
+    let who = format!("{} release {} instance {}", state.options.service, state.options.release, state.instance);
+    log(&format!("sample: {who} listens on {}", listener.local_addr()?));
     // Dropped at each return below, which cuts the connections that are left.
     let mut connections = JoinSet::new();
     let told = tokio::select! {
@@ -134,10 +122,7 @@ async fn finish(state: &State, mut connections: JoinSet<()>) {
 
 fn fail_to_start(options: &Options) {
     complain("sample: loading the configuration");
-    complain(&format!(
-        "sample: error: release {} cannot start",
-        options.release
-    ));
+    complain(&format!("sample: error: release {} cannot start", options.release));
     complain("sample:   caused by: --exit-at-start was given");
 }
 

@@ -53,9 +53,7 @@ impl State {
 
     /// Whether `--ready-after` has passed.
     pub(crate) fn is_ready(&self) -> bool {
-        self.options
-            .ready_after
-            .is_none_or(|after| self.started.elapsed() >= after)
+        self.options.ready_after.is_none_or(|after| self.started.elapsed() >= after)
     }
 
     /// Moves on to `phase`; never back.
@@ -75,9 +73,7 @@ impl State {
     /// Waits until `phase` or a later one is entered.
     pub(crate) async fn reached(&self, phase: Phase) {
         let mut now = self.phase.subscribe();
-        now.wait_for(|now| *now >= phase)
-            .await
-            .expect("the sender lives in this state");
+        now.wait_for(|now| *now >= phase).await.expect("the sender lives in this state");
     }
 
     /// Counts a request as in flight until the guard is dropped.
@@ -89,10 +85,7 @@ impl State {
     /// Waits until no request is in flight.
     pub(crate) async fn idle(&self) {
         let mut count = self.in_flight.subscribe();
-        count
-            .wait_for(|count| *count == 0)
-            .await
-            .expect("the sender lives in this state");
+        count.wait_for(|count| *count == 0).await.expect("the sender lives in this state");
     }
 }
 

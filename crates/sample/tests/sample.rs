@@ -1,8 +1,5 @@
 //! The sample as a process, on a free port, spoken to in plain HTTP.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test may panic, in the functions around it too"
-)]
+#![allow(clippy::unwrap_used, reason = "a test may panic, in the functions around it too")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -21,9 +18,7 @@ impl Sample {
     fn start(arguments: &[&str]) -> Self {
         let mut child = command(arguments).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = line.trim_end().rsplit(' ').next().unwrap().to_owned();
         Self { child, address }
     }
@@ -38,11 +33,7 @@ impl Sample {
     fn ask(&self, head: &str, body: &str) -> String {
         let mut stream = self.connect();
         let length = body.len();
-        write!(
-            stream,
-            "{head}\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
-        )
-        .unwrap();
+        write!(stream, "{head}\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();
         let mut answer = String::new();
         // A crash may reset the connection; what came before is the answer.
         let _ = stream.read_to_string(&mut answer);
@@ -54,10 +45,7 @@ impl Sample {
     }
 
     fn terminate(&self) {
-        let status = Command::new("kill")
-            .args(["-TERM", &self.child.id().to_string()])
-            .status()
-            .unwrap();
+        let status = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
         assert!(status.success());
     }
 
@@ -101,20 +89,9 @@ fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
 #[test]
 fn every_answer_says_who_gave_it() {
     let sample = Sample::start(&["--service", "shop", "--release", "r7", "--instance", "a"]);
-    for path in [
-        "/",
-        "/healthz",
-        "/fail",
-        "/nowhere",
-        "/headers",
-        "/bytes?n=3",
-    ] {
+    for path in ["/", "/healthz", "/fail", "/nowhere", "/headers", "/bytes?n=3"] {
         let answer = sample.get(path);
-        for header in [
-            "x-sample-service: shop\r\n",
-            "x-sample-release: r7\r\n",
-            "x-sample-instance: a\r\n",
-        ] {
+        for header in ["x-sample-service: shop\r\n", "x-sample-release: r7\r\n", "x-sample-instance: a\r\n"] {
             assert!(answer.contains(header), "{path}: {answer}");
         }
     }
@@ -126,25 +103,9 @@ fn plain_routes() {
     assert_eq!(status(&sample.get("/")), "200");
     assert_eq!(status(&sample.get("/fail")), "500");
     assert_eq!(status(&sample.get("/nowhere")), "404");
-    assert!(
-        sample
-            .get("/bytes?n=200000")
-            .split("\r\n\r\n")
-            .nth(1)
-            .unwrap()
-            .len()
-            == 200_000
-    );
-    assert!(
-        sample
-            .get("/env?name=PATH")
-            .ends_with(&std::env::var("PATH").unwrap().to_ascii_lowercase())
-    );
-    assert!(
-        sample
-            .ask("GET /headers HTTP/1.1\r\nx-b: 2\r\na: 1", "")
-            .contains("\na: 1\nconnection: close\n")
-    );
+    assert!(sample.get("/bytes?n=200000").split("\r\n\r\n").nth(1).unwrap().len() == 200_000);
+    assert!(sample.get("/env?name=PATH").ends_with(&std::env::var("PATH").unwrap().to_ascii_lowercase()));
+    assert!(sample.ask("GET /headers HTTP/1.1\r\nx-b: 2\r\na: 1", "").contains("\na: 1\nconnection: close\n"));
     let begun = Instant::now();
     assert_eq!(status(&sample.get("/slow?ms=50")), "200");
     assert!(begun.elapsed() >= Duration::from_millis(50));
@@ -156,22 +117,12 @@ fn orders_are_counted_by_id_in_memory_and_in_the_ledger() {
     let ledger = folder.path().join("ledger");
     let sample = Sample::start(&["--release", "3", "--ledger", ledger.to_str().unwrap()]);
     for id in ["a", "b", "a"] {
-        let answer = sample.ask(
-            &format!("POST /orders HTTP/1.1\r\nx-request-id: {id}"),
-            "123456789",
-        );
-        assert!(
-            answer.contains(&format!("x-request-id: {id}\r\n")),
-            "{answer}"
-        );
+        let answer = sample.ask(&format!("POST /orders HTTP/1.1\r\nx-request-id: {id}"), "123456789");
+        assert!(answer.contains(&format!("x-request-id: {id}\r\n")), "{answer}");
         // The check value of CRC-32 for these nine digits.
         assert!(answer.contains("x-sample-body: 9:cbf43926\r\n"), "{answer}");
     }
-    assert!(
-        sample
-            .get("/orders/count")
-            .ends_with("{\"orders\":3,\"duplicates\":1}\n")
-    );
+    assert!(sample.get("/orders/count").ends_with("{\"orders\":3,\"duplicates\":1}\n"));
     assert_eq!(std::fs::read_to_string(ledger).unwrap(), "a 3\nb 3\na 3\n");
 }
 
@@ -179,36 +130,19 @@ fn orders_are_counted_by_id_in_memory_and_in_the_ledger() {
 fn uploads_are_measured() {
     let sample = Sample::start(&[]);
     let body = "x".repeat(300_000);
-    assert!(
-        sample
-            .ask("PUT /upload HTTP/1.1", &body)
-            .ends_with("\r\n\r\n300000\n")
-    );
-    assert!(
-        sample
-            .ask("POST /upload HTTP/1.1", &body)
-            .contains("x-sample-body: 300000:")
-    );
+    assert!(sample.ask("PUT /upload HTTP/1.1", &body).ends_with("\r\n\r\n300000\n"));
+    assert!(sample.ask("POST /upload HTTP/1.1", &body).contains("x-sample-body: 300000:"));
 }
 
 #[test]
 fn events_are_numbered_and_end_with_a_farewell() {
     let sample = Sample::start(&["--release", "r"]);
     let answer = sample.get("/events?every=1&count=3");
-    assert!(
-        answer.contains("content-type: text/event-stream\r\n"),
-        "{answer}"
-    );
+    assert!(answer.contains("content-type: text/event-stream\r\n"), "{answer}");
     for number in 1..=3 {
-        assert!(
-            answer.contains(&format!("id: {number}\ndata: {number} r\n\n")),
-            "{answer}"
-        );
+        assert!(answer.contains(&format!("id: {number}\ndata: {number} r\n\n")), "{answer}");
     }
-    assert!(
-        answer.ends_with("event: end\ndata: end\n\n\r\n0\r\n\r\n"),
-        "{answer}"
-    );
+    assert!(answer.ends_with("event: end\ndata: end\n\n\r\n0\r\n\r\n"), "{answer}");
 }
 
 #[test]
@@ -223,22 +157,12 @@ fn readiness_comes_later_than_the_port() {
 #[test]
 fn failures_are_as_many_as_asked() {
     let sample = Sample::start(&["--fail-first", "2"]);
-    let seen: Vec<_> = (0..4)
-        .map(|_| status(&sample.get("/")).to_owned())
-        .collect();
+    let seen: Vec<_> = (0..4).map(|_| status(&sample.get("/")).to_owned()).collect();
     assert_eq!(seen, ["500", "500", "200", "200"]);
     let sample = Sample::start(&["--error-rate", "50"]);
-    assert_eq!(
-        (0..10)
-            .filter(|_| status(&sample.get("/")) == "500")
-            .count(),
-        5
-    );
+    assert_eq!((0..10).filter(|_| status(&sample.get("/")) == "500").count(), 5);
     let sample = Sample::start(&["--fail-health"]);
-    assert_eq!(
-        (status(&sample.get("/healthz")), status(&sample.get("/"))),
-        ("503", "200")
-    );
+    assert_eq!((status(&sample.get("/healthz")), status(&sample.get("/"))), ("503", "200"));
 }
 
 #[test]
@@ -248,12 +172,7 @@ fn it_dies_as_asked() {
     assert!(String::from_utf8_lossy(&output.stderr).lines().count() >= 3);
 
     let begun = Instant::now();
-    assert_eq!(
-        Sample::start(&["--exit-after", "100", "--exit-code", "9"])
-            .ended()
-            .code(),
-        Some(9)
-    );
+    assert_eq!(Sample::start(&["--exit-after", "100", "--exit-code", "9"]).ended().code(), Some(9));
     assert!(begun.elapsed() >= Duration::from_millis(100));
 
     let sample = Sample::start(&["--crash-after-requests", "1"]);
@@ -269,11 +188,7 @@ fn a_graceful_stop_finishes_the_request_in_flight_and_ends_the_stream() {
     let mut slow = sample.connect();
     write!(slow, "GET /slow?ms=300 HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
     let mut events = BufReader::new(sample.connect());
-    write!(
-        events.get_mut(),
-        "GET /events?every=10 HTTP/1.1\r\nhost: x\r\n\r\n"
-    )
-    .unwrap();
+    write!(events.get_mut(), "GET /events?every=10 HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
     // Once the first event is here, both requests have arrived or do so before the signal is handled.
     let mut line = String::new();
     while !line.starts_with("id: 1") {
@@ -285,10 +200,7 @@ fn a_graceful_stop_finishes_the_request_in_flight_and_ends_the_stream() {
     slow.read_to_string(&mut answer).unwrap();
     assert!(answer.ends_with("after 300 ms\n"), "{answer}");
     events.read_to_string(&mut rest).unwrap();
-    assert!(
-        rest.ends_with("event: end\ndata: end\n\n\r\n0\r\n\r\n"),
-        "{rest}"
-    );
+    assert!(rest.ends_with("event: end\ndata: end\n\n\r\n0\r\n\r\n"), "{rest}");
     assert_eq!(sample.ended().code(), Some(0));
 }
 
@@ -305,11 +217,7 @@ fn idle_connections_stay_until_the_last_request_unless_asked_otherwise() {
         let begun = Instant::now();
         sample.terminate();
         assert_eq!(idle.read(&mut answer).unwrap(), 0);
-        assert_eq!(
-            begun.elapsed() > Duration::from_millis(200),
-            stays,
-            "{arguments:?}"
-        );
+        assert_eq!(begun.elapsed() > Duration::from_millis(200), stays, "{arguments:?}");
         assert_eq!(sample.ended().code(), Some(0));
     }
 }
@@ -327,11 +235,7 @@ fn sigterm_can_be_ignored_or_deadly() {
 
 #[test]
 fn options_come_from_the_environment_too() {
-    let output = command(&[])
-        .env("SAMPLE_EXIT_AT_START", "5")
-        .env("SAMPLE_RELEASE", "r9")
-        .output()
-        .unwrap();
+    let output = command(&[]).env("SAMPLE_EXIT_AT_START", "5").env("SAMPLE_RELEASE", "r9").output().unwrap();
     assert_eq!(output.status.code(), Some(5));
     assert!(String::from_utf8_lossy(&output.stderr).contains("release r9"));
 }

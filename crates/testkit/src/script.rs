@@ -146,7 +146,8 @@ fn draw_bad_life(seed: &mut Seed) -> Life {
         0 => Life { refuses: true, ..life },
         1 => Life { exits: Some(seed.between(0, 200)), ..life },
         2 => Life { ready: None, ..life },
-        3 => Life { ready: Some(seed.between(6000, 12_000)), ..life },
+        // Not close to the limit: what passes the gate once must pass it again when it is started anew.
+        3 => Life { ready: Some(*seed.pick(&[5000, 6500, 9500, 12_000])), ..life },
         4 => Life { ready: Some(100), exits: Some(seed.between(300, 2200)), ..life },
         5 => Life { ready: Some(100), unready: Some((seed.between(300, 1500), 20_000)), ..life },
         _ => Life { smells: true, ..life },

@@ -202,6 +202,7 @@ impl ServiceState {
         if removed {
             self.removed = true;
             self.routed = None;
+            self.lock = None;
         }
         self.last = Some(Last { deployment: deployment.id, kind: deployment.plan.kind, at, outcome: outcome.clone() });
         Ok(())

@@ -74,8 +74,10 @@ pub fn scale(state: &ServiceState, live: &Release, replicas: u16) -> Result<Plan
         plan.steps.push(Step::Watch { instances: more, time: live.spec.rollout.watch });
         plan.steps.push(Step::Commit { live: Some(live.number) });
     } else if wanted < serving.len() {
-        let surplus = serving[wanted..].to_vec();
-        plan.steps = take_down(surplus, &live.spec, Some(live.number));
+        // Those that are down go first: the ones that stay must be able to serve.
+        let mut by_health = serving;
+        by_health.sort_by_key(|id| state.instances[id].down.is_some());
+        plan.steps = take_down(by_health.split_off(wanted), &live.spec, Some(live.number));
     } else {
         return Err(Refusal::Unchanged { service: state.name.clone(), release: live.number });
     }

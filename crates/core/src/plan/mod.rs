@@ -7,7 +7,7 @@ mod make;
 mod refusal;
 mod step;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use serde::{Deserialize, Serialize};
 

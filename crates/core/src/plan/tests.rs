@@ -1,1 +1,290 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
 
+use super::*;
+use crate::machine::{Duty, Event, Instance, Mark, Outcome, Record, ReleaseState, ServiceState};
+use crate::release::Release;
+use crate::spec::{
+    LimitSpec, LogSpec, Ports, ProcessSpec, ReadySpec, RestartSpec, RolloutSpec, RouteKind, RouteSpec, ServiceSpec,
+    StopSpec, WarmUp,
+};
+use crate::table::{Balance, Limits};
+use crate::{DeploymentId, Timestamp};
+
+pub(crate) fn spec() -> ServiceSpec {
+    let process = ProcessSpec {
+        command: vec!["app".into()],
+        artifact: None,
+        directory: None,
+        env: BTreeMap::new(),
+        user: None,
+        ports: Ports::Automatic,
+        stop: StopSpec::default(),
+        limits: LimitSpec::default(),
+        logs: LogSpec::default(),
+        restart: RestartSpec::default(),
+    };
+    let route = RouteSpec {
+        listen: "127.0.0.1:80".parse().unwrap(),
+        kind: RouteKind::Http { hosts: vec![], path: "/".into() },
+        balance: Balance::default(),
+        trusted: vec![],
+        limits: Limits::default(),
+    };
+    ServiceSpec {
+        name: name(),
+        project: "shop".into(),
+        process,
+        replicas: 2,
+        ready: ReadySpec::default(),
+        route: Some(route),
+        rollout: RolloutSpec::default(),
+    }
+}
+
+fn name() -> ServiceName {
+    ServiceName::new("web").unwrap()
+}
+
+pub(crate) fn release(number: u32) -> Release {
+    Release { number: ReleaseNo(number), made: Timestamp(0), fingerprint: Some(format!("f{number}")), spec: spec() }
+}
+
+fn id(release: u32, number: u32) -> InstanceId {
+    InstanceId { service: name(), release: ReleaseNo(release), number }
+}
+
+fn instance(duty: Duty) -> Instance {
+    Instance { address: None, duty, attempt: 0, down: None }
+}
+
+/// Release 2 is live with two instances, release 1 was before it.
+fn live() -> ServiceState {
+    let mut state = ServiceState::new(name());
+    for (number, mark) in [(1, Mark::Good), (2, Mark::Good)] {
+        state.releases.insert(ReleaseNo(number), made(mark));
+    }
+    (state.live, state.routed) = (Some(ReleaseNo(2)), Some(ReleaseNo(2)));
+    (state.last_release, state.last_instance) = (ReleaseNo(2), 4);
+    state.instances.insert(id(2, 3), instance(Duty::Serving));
+    state.instances.insert(id(2, 4), instance(Duty::Serving));
+    state
+}
+
+fn made(mark: Mark) -> ReleaseState {
+    ReleaseState { deployment: DeploymentId(1), made: Timestamp(0), fingerprint: None, mark }
+}
+
+fn desired(spec: &ServiceSpec) -> Desired<'_> {
+    Desired { spec, fingerprint: Some("new"), again: false }
+}
+
+/// The plan as a person would read it: each step with the numbers of its releases and instances.
+fn brief(plan: &Plan) -> String {
+    let ids = |ids: &[InstanceId]| ids.iter().map(|id| id.number.to_string()).collect::<Vec<_>>().join(",");
+    let steps = plan.steps.iter().map(|step| match step {
+        Step::Prepare { release } => format!("prepare r{release}"),
+        Step::Start { instances } | Step::Ready { instances, .. } | Step::WarmUp { instances } => {
+            format!("{} {}", step.name(), ids(instances))
+        }
+        Step::Smoke { instance, .. } => format!("smoke {}", instance.number),
+        Step::Register { instances } | Step::Drain { instances, .. } | Step::Retire { instances } => {
+            format!("{} {}", step.name(), ids(instances))
+        }
+        Step::Watch { instances, .. } => format!("watch {}", ids(instances)),
+        Step::Shift { to, from } => format!("shift {}<-{}", ids(to), ids(from)),
+        Step::Commit { live } => format!("commit {live:?}"),
+        Step::Prune { releases, instances } => format!("prune {:?} {}", numbers(releases), ids(instances)),
+    });
+    steps.collect::<Vec<_>>().join(" / ")
+}
+
+fn numbers(releases: &[ReleaseNo]) -> Vec<u32> {
+    releases.iter().map(|release| release.0).collect()
+}
+
+#[test]
+fn the_first_release_has_nothing_to_drain() {
+    let plan = deploy(&ServiceState::new(name()), None, desired(&spec())).unwrap();
+    let expected = "prepare r1 / start 1,2 / ready 1,2 / register 1,2 / shift 1,2<- / watch 1,2 / \
+                    commit Some(ReleaseNo(1))";
+    assert_eq!(brief(&plan), expected);
+}
+
+#[test]
+fn a_second_release_registers_before_it_shifts_and_drains_before_it_retires() {
+    let plan = deploy(&live(), Some(&release(2)), desired(&spec())).unwrap();
+    let expected = "prepare r3 / start 5,6 / ready 5,6 / register 5,6 / shift 5,6<-3,4 / drain 3,4 / watch 5,6 / \
+                    commit Some(ReleaseNo(3)) / retire 3,4";
+    assert_eq!(brief(&plan), expected);
+    assert_eq!((plan.from, plan.to), (Some(ReleaseNo(2)), Some(ReleaseNo(3))));
+}
+
+#[test]
+fn warm_up_and_smoke_come_before_the_router_knows_it_and_a_worker_needs_no_router() {
+    let mut spec = spec();
+    spec.ready.warm_up = Some(WarmUp { paths: vec!["/".into()], requests: 3 });
+    spec.rollout.smoke = Some(vec!["try".into()]);
+    let plan = deploy(&ServiceState::new(name()), None, desired(&spec)).unwrap();
+    assert!(brief(&plan).contains("ready 1,2 / warm up 1,2 / smoke 1 / register 1,2 / shift"), "{}", brief(&plan));
+    spec.route = None;
+    let plan = deploy(&ServiceState::new(name()), None, desired(&spec)).unwrap();
+    assert!(!brief(&plan).contains("register"), "{}", brief(&plan));
+}
+
+#[test]
+fn a_restart_and_a_way_back_are_deployments_of_a_kept_release() {
+    let plan = restart(&live(), Kind::Restart, &release(2)).unwrap();
+    assert!(brief(&plan).starts_with("prepare r2 / start 5,6 / "), "{}", brief(&plan));
+    assert!(plan.starts().iter().all(|id| id.release == ReleaseNo(2)));
+    assert_eq!(rollback(&live(), None), Ok(ReleaseNo(1)));
+    assert_eq!(rollback(&live(), Some(ReleaseNo(1))), Ok(ReleaseNo(1)));
+}
+
+#[test]
+fn scaling_starts_the_missing_and_stops_the_surplus() {
+    let more = scale(&live(), &release(2), 3).unwrap();
+    let expected = "start 5 / ready 5 / register 5 / shift 5<- / watch 5 / commit Some(ReleaseNo(2))";
+    assert_eq!(brief(&more), expected);
+    let fewer = scale(&live(), &release(2), 1).unwrap();
+    assert_eq!(brief(&fewer), "shift <-4 / drain 4 / commit Some(ReleaseNo(2)) / retire 4");
+}
+
+#[test]
+fn of_fewer_instances_those_stay_that_are_up() {
+    let mut state = live();
+    state.instances.get_mut(&id(2, 3)).unwrap().down = Some((Timestamp(1), "died".into()));
+    assert_eq!(scale(&state, &release(2), 1).unwrap().retires(), [id(2, 3)], "the healthy one would have been stopped");
+}
+
+#[test]
+fn a_stop_keeps_the_releases_and_a_removal_does_not() {
+    let down = "shift <-3,4 / drain 3,4 / commit None / retire 3,4";
+    assert_eq!(brief(&stop(&live(), &release(2)).unwrap()), down);
+    assert_eq!(brief(&remove(&live(), &release(2)).unwrap()), format!("{down} / prune [1, 2] "));
+}
+
+/// What pruning removes, with these marks for releases 1 and up, this one live and this many kept.
+fn pruned(marks: &[Mark], live: Option<u32>, new: u32, keep: u32) -> Vec<u32> {
+    let mut state = ServiceState::new(name());
+    state.releases = marks.iter().zip(1..).map(|(mark, no)| (ReleaseNo(no), made(*mark))).collect();
+    (state.live, state.last_release) = (live.map(ReleaseNo), ReleaseNo(marks.len() as u32));
+    let mut release = release(new);
+    release.spec.rollout.keep_releases = keep;
+    let plan = restart(&state, Kind::Restart, &release).unwrap();
+    let pruned =
+        plan.steps.iter().find_map(|s| if let Step::Prune { releases, .. } = s { Some(releases) } else { None });
+    let mut pruned = numbers(pruned.map_or(&[], Vec::as_slice));
+    pruned.sort_unstable();
+    pruned
+}
+
+#[test]
+fn pruning_keeps_what_a_roll_back_needs() {
+    use Mark::{Aborted, Failed, Good, RolledBack};
+    let five = [Good, Good, Good, Good, Good];
+    assert_eq!(pruned(&five, Some(5), 6, 3), [1, 2, 3], "the new one, the live one and one more are kept");
+    assert_eq!(pruned(&five, Some(5), 5, 2), [1, 2, 3], "a restart keeps the one before, too");
+    assert_eq!(pruned(&five, None, 6, 2), [1, 2, 3, 4], "after a stop the last one that served is kept");
+    assert_eq!(pruned(&[Good, Failed, Aborted, Good], Some(4), 5, 3), [2, 3], "what never served is not kept");
+    let went_back = [Good, Good, RolledBack];
+    assert_eq!(pruned(&went_back, Some(1), 1, 2), [3], "a good one is kept before one that was gone back from");
+    assert_eq!(pruned(&went_back, Some(2), 4, 5), [] as [u32; 0]);
+    assert_eq!(pruned(&five, Some(5), 6, 0), [1, 2, 3, 4], "two at least are kept");
+}
+
+#[test]
+fn of_instances_that_ended_the_last_five_are_kept() {
+    let mut state = live();
+    state.instances.extend((5..12).map(|number| (id(2, number), instance(Duty::Gone))));
+    let plan = restart(&state, Kind::Restart, &release(2)).unwrap();
+    assert!(brief(&plan).ends_with("prune [] 5,6"), "{}", brief(&plan));
+}
+
+#[test]
+fn with_fixed_ports_each_instance_that_may_run_holds_one() {
+    let mut spec = spec();
+    spec.process.ports = Ports::Fixed(vec![8001, 8002, 8003, 8004]);
+    assert!(deploy(&live(), None, desired(&spec)).is_ok(), "two run, two more start, four ports");
+    let mut state = live();
+    state.instances.insert(id(1, 1), instance(Duty::Retiring { until: Timestamp(9) }));
+    let refused = deploy(&state, None, desired(&spec));
+    assert!(
+        matches!(refused, Err(Refusal::CannotOverlap { .. })),
+        "one that retires still holds its port: {refused:?}"
+    );
+    state.instances.insert(id(1, 1), instance(Duty::Gone));
+    assert!(deploy(&state, None, desired(&spec)).is_ok());
+}
+
+#[test]
+fn what_cannot_be_done_is_refused_by_name() {
+    let refused = |result: Result<Plan, Refusal>| result.expect_err("it is refused");
+    let live_release = release(2);
+    let same = Desired { spec: &live_release.spec, fingerprint: Some("f2"), again: false };
+    assert!(matches!(refused(deploy(&live(), Some(&live_release), same)), Refusal::Unchanged { .. }));
+    assert!(deploy(&live(), Some(&live_release), Desired { again: true, ..same }).is_ok());
+    assert!(matches!(refused(scale(&live(), &live_release, 2)), Refusal::Unchanged { .. }));
+    let mut stopped = live();
+    stopped.instances.clear();
+    assert!(matches!(refused(scale(&stopped, &live_release, 2)), Refusal::NotRunning { .. }));
+    assert!(matches!(refused(stop(&stopped, &live_release)), Refusal::NotRunning { .. }));
+    let unknown = rollback(&live(), Some(ReleaseNo(9)));
+    assert!(matches!(unknown, Err(Refusal::UnknownRelease { kept, .. }) if numbers(&kept) == [1, 2]));
+    let mut only = live();
+    only.releases.remove(&ReleaseNo(1));
+    assert!(matches!(rollback(&only, None), Err(Refusal::NothingToRollBackTo { .. })));
+}
+
+#[test]
+fn while_a_deployment_runs_every_other_is_refused() {
+    let mut state = live();
+    let plan = deploy(&state, None, desired(&spec())).unwrap();
+    let begun = Event::Planned {
+        deployment: DeploymentId(7),
+        plan,
+        by: "anna".into(),
+        deadline: Timestamp(9),
+        fingerprint: None,
+        baseline: None,
+    };
+    let record = |event| Record { seq: 1, at: Timestamp(1), service: name(), deployment: None, event };
+    state.apply(&record(begun)).unwrap();
+    let release = release(2);
+    let all = [
+        deploy(&state, None, desired(&spec())).err(),
+        rollback(&state, None).err(),
+        restart(&state, Kind::Restart, &release).err(),
+        scale(&state, &release, 5).err(),
+        stop(&state, &release).err(),
+        remove(&state, &release).err(),
+    ];
+    for refusal in all {
+        assert!(matches!(&refusal, Some(Refusal::Busy { by, .. }) if by == "anna"), "{refusal:?}");
+    }
+    let ended = state.apply(&record(Event::Ended { outcome: Outcome::Done, proof: None }));
+    assert!(ended.is_err(), "it cannot end before its steps are done");
+}
+
+#[test]
+fn every_refusal_says_what_to_do() {
+    let service = name();
+    let refusals = [
+        Refusal::UnknownService { service: service.clone() },
+        Refusal::NotRunning { service: service.clone() },
+        Refusal::Stuck { service: service.clone(), deployment: DeploymentId(1), reason: "x".into() },
+        Refusal::TooLate { service, deployment: DeploymentId(1) },
+    ];
+    for refusal in refusals {
+        assert!(refusal.hint().is_some_and(|hint| hint.contains("`cutover ")), "{refusal}");
+    }
+}
+
+#[test]
+fn limits_of_the_user_are_the_limits_of_the_steps() {
+    let plan = deploy(&live(), None, desired(&spec())).unwrap();
+    let limit = |name| plan.steps.iter().find(|step| step.name() == name).map(Step::limit);
+    assert_eq!(limit("drain"), Some(Duration::from_secs(30)));
+    assert_eq!(limit("watch"), Some(Duration::from_secs(10)));
+    assert_eq!(limit("ready"), Some(Duration::from_secs(61)), "the time to get ready and the time to stay so");
+}

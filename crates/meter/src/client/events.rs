@@ -14,12 +14,7 @@ const LONGEST_LINE: usize = 1024 * 1024;
 /// Holds one stream after another until it is time to stop.
 pub(crate) async fn run(mut seat: Seat) {
     let load = &seat.context.load;
-    let mut template = Template::new(
-        load,
-        "GET",
-        &load.paths.sse,
-        "accept: text/event-stream\r\n",
-    );
+    let mut template = Template::new(load, "GET", &load.paths.sse, "accept: text/event-stream\r\n");
     while !seat.must_stop() {
         let mut slot = None;
         match open(&seat.context, &mut template, &mut slot).await {
@@ -37,11 +32,7 @@ pub(crate) async fn run(mut seat: Seat) {
 }
 
 /// Opens a stream. When that fails, the connection is left in `slot` for the report.
-async fn open(
-    context: &Context,
-    template: &mut Template,
-    slot: &mut Option<Wire>,
-) -> Result<(Wire, Head), Fault> {
+async fn open(context: &Context, template: &mut Template, slot: &mut Option<Wire>) -> Result<(Wire, Head), Fault> {
     let (begun, limit) = (Instant::now(), context.load.timeout);
     let id = context.book.other_id();
     let ask = async {
@@ -49,28 +40,18 @@ async fn open(
         let _ = wire.write(template.render(&id, "")).await;
         wire.head(false).await
     };
-    let head = timeout(limit, ask)
-        .await
-        .unwrap_or_else(|_| Err(late(limit)))?;
+    let head = timeout(limit, ask).await.unwrap_or_else(|_| Err(late(limit)))?;
     judge::origin(context, &head, begun, false)?;
     judge::status(&head)?;
     if head.status != 200 {
-        return Err(Fault::new(
-            Class::StatusOther,
-            format!("status {}", head.status),
-        ));
+        return Err(Fault::new(Class::StatusOther, format!("status {}", head.status)));
     }
     judge::origin(context, &head, begun, true)?;
     let kind = head.get("content-type").unwrap_or_default();
     if !kind.starts_with("text/event-stream") {
-        return Err(Fault::malformed(format!(
-            "content-type {kind:?} is not text/event-stream"
-        )));
+        return Err(Fault::malformed(format!("content-type {kind:?} is not text/event-stream")));
     }
-    Ok((
-        slot.take().expect("a head has come over a connection"),
-        head,
-    ))
+    Ok((slot.take().expect("a head has come over a connection"), head))
 }
 
 async fn follow(seat: &mut Seat, name: &str, wire: &mut Wire, head: &Head) -> Result<End, Fault> {
@@ -105,13 +86,7 @@ struct Events {
 
 impl Events {
     fn new(expected: Option<u64>) -> Self {
-        Self {
-            line: Vec::new(),
-            within: false,
-            number: None,
-            farewell: false,
-            expected,
-        }
+        Self { line: Vec::new(), within: false, number: None, farewell: false, expected }
     }
 
     /// Reads a piece of the stream. Gives the number of events that ended in it, and what was wrong with their numbers.
@@ -141,12 +116,7 @@ impl Events {
         }
         self.within |= !line.starts_with(':');
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
-        let number = || {
-            value
-                .split_whitespace()
-                .next()
-                .and_then(|word| word.parse().ok())
-        };
+        let number = || value.split_whitespace().next().and_then(|word| word.parse().ok());
         match field {
             "id" => self.number = number().or(self.number),
             "data" => self.number = self.number.or_else(number),

@@ -47,22 +47,14 @@ pub(super) fn write(opcode: u8, payload: &[u8], mask: [u8; 4]) -> Vec<u8> {
         }
     }
     frame.extend(mask);
-    frame.extend(
-        payload
-            .iter()
-            .zip(mask.iter().cycle())
-            .map(|(byte, mask)| byte ^ mask),
-    );
+    frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
     frame
 }
 
 impl Reader {
     /// Reads one frame from the beginning of `bytes`. `None` when more bytes are needed; else its length, and what it
     /// completes, if anything.
-    pub(super) fn read(
-        &mut self,
-        bytes: &[u8],
-    ) -> Result<Option<(usize, Option<Incoming>)>, Fault> {
+    pub(super) fn read(&mut self, bytes: &[u8]) -> Result<Option<(usize, Option<Incoming>)>, Fault> {
         let [first, second, rest @ ..] = bytes else {
             return Ok(None);
         };
@@ -74,9 +66,7 @@ impl Reader {
             return Ok(None);
         };
         if opcode >= CLOSE && (length > 125 || !is_last) {
-            return Err(Fault::malformed(
-                "a control frame is too long or in fragments",
-            ));
+            return Err(Fault::malformed("a control frame is too long or in fragments"));
         }
         if length > LONGEST {
             return Err(Fault::malformed("a frame is longer than this meter reads"));
@@ -85,18 +75,10 @@ impl Reader {
         let Some(payload) = bytes.get(from..from + length as usize) else {
             return Ok(None);
         };
-        Ok(Some((
-            from + payload.len(),
-            self.take(opcode, is_last, payload)?,
-        )))
+        Ok(Some((from + payload.len(), self.take(opcode, is_last, payload)?)))
     }
 
-    fn take(
-        &mut self,
-        opcode: u8,
-        is_last: bool,
-        payload: &[u8],
-    ) -> Result<Option<Incoming>, Fault> {
+    fn take(&mut self, opcode: u8, is_last: bool, payload: &[u8]) -> Result<Option<Incoming>, Fault> {
         match (opcode, self.fragments.take()) {
             (TEXT | BINARY, None) => Ok(self.fragment(payload.to_vec(), is_last)),
             (CONTINUATION, Some(mut begun)) if begun.len() as u64 <= LONGEST => {
@@ -108,9 +90,7 @@ impl Reader {
                 self.fragments = begun;
                 control(opcode, payload).map(Some)
             }
-            (opcode, _) => Err(Fault::malformed(format!(
-                "a frame with opcode {opcode} has no place here"
-            ))),
+            (opcode, _) => Err(Fault::malformed(format!("a frame with opcode {opcode} has no place here"))),
         }
     }
 
@@ -136,12 +116,8 @@ fn control(opcode: u8, payload: &[u8]) -> Result<Incoming, Fault> {
 /// A frame's length and the number of bytes that it took to say so, beyond the first two.
 fn length(short: u8, rest: &[u8]) -> Option<(u64, usize)> {
     match short {
-        126 => rest
-            .first_chunk()
-            .map(|bytes| (u64::from(u16::from_be_bytes(*bytes)), 2)),
-        127 => rest
-            .first_chunk()
-            .map(|bytes| (u64::from_be_bytes(*bytes), 8)),
+        126 => rest.first_chunk().map(|bytes| (u64::from(u16::from_be_bytes(*bytes)), 2)),
+        127 => rest.first_chunk().map(|bytes| (u64::from_be_bytes(*bytes), 8)),
         short => Some((u64::from(short), 0)),
     }
 }
@@ -152,13 +128,7 @@ mod tests {
 
     #[test]
     fn frames_are_read_at_any_cut() {
-        let frames = [
-            &[0x01, 2, b'a', b'b'][..],
-            &[0x89, 1, b'p'],
-            &[0x80, 1, b'c'],
-            &[0x88, 2, 0x03, 0xf4],
-        ]
-        .concat();
+        let frames = [&[0x01, 2, b'a', b'b'][..], &[0x89, 1, b'p'], &[0x80, 1, b'c'], &[0x88, 2, 0x03, 0xf4]].concat();
         let (mut reader, mut seen, mut from) = (Reader::default(), Vec::new(), 0);
         for to in 0..=frames.len() {
             while let Some((length, incoming)) = reader.read(&frames[from..to]).unwrap() {
@@ -167,27 +137,14 @@ mod tests {
             }
         }
         let message = Incoming::Message(b"abc".to_vec());
-        assert_eq!(
-            seen,
-            [
-                Incoming::Ping(b"p".to_vec()),
-                message,
-                Incoming::Close(Some(1012))
-            ]
-        );
+        assert_eq!(seen, [Incoming::Ping(b"p".to_vec()), message, Incoming::Close(Some(1012))]);
     }
 
     #[test]
     fn what_a_server_must_not_send_is_refused() {
-        for frame in [
-            &[0xc1, 0][..],
-            &[0x81, 0x80],
-            &[0x09, 0],
-            &[0x89, 126, 0, 126],
-            &[0x80, 0],
-            &[0x83, 0],
-            &[0x88, 1, 3],
-        ] {
+        for frame in
+            [&[0xc1, 0][..], &[0x81, 0x80], &[0x09, 0], &[0x89, 126, 0, 126], &[0x80, 0], &[0x83, 0], &[0x88, 1, 3]]
+        {
             assert!(Reader::default().read(frame).is_err(), "{frame:?}");
         }
     }
@@ -200,10 +157,7 @@ mod tests {
             let header = frame.len() - length;
             frame.drain(header - 4..header);
             let read = Reader::default().read(&frame).unwrap();
-            assert_eq!(
-                read,
-                Some((frame.len(), Some(Incoming::Message(vec![7; length]))))
-            );
+            assert_eq!(read, Some((frame.len(), Some(Incoming::Message(vec![7; length])))));
         }
     }
 }

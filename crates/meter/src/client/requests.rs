@@ -27,21 +27,11 @@ impl RequestClient {
     pub(crate) fn new(seat: Seat, pace: Pace) -> Self {
         let load = &seat.context.load;
         // Says what it will do, so that the server closes first and keeps the waiting time that TCP asks for.
-        let close = if seat.kind == Kind::Fresh {
-            "connection: close\r\n"
-        } else {
-            ""
-        };
+        let close = if seat.kind == Kind::Fresh { "connection: close\r\n" } else { "" };
         let get = Template::new(load, "GET", load.get_path(), close);
         let own = format!("{close}content-length: {}\r\n", load.body_bytes);
         let post = Template::new(load, "POST", &load.paths.post, &own);
-        Self {
-            seat,
-            pace,
-            wire: None,
-            get,
-            post,
-        }
+        Self { seat, pace, wire: None, get, post }
     }
 
     /// Sends requests until it is time to stop. The one under way then is finished.
@@ -49,11 +39,7 @@ impl RequestClient {
         while let Some(due) = self.pace.next(&mut self.seat.stop).await {
             self.look();
             let is_post = self.pace.chance().unit() < self.seat.context.load.post_share;
-            let answered = if is_post {
-                self.post(due).await
-            } else {
-                self.get(due).await
-            };
+            let answered = if is_post { self.post(due).await } else { self.get(due).await };
             if !answered {
                 self.pace.failed();
             }
@@ -78,12 +64,7 @@ impl RequestClient {
         let order = context.book.order();
         let id = context.book.order_id(order);
         // The id over and over, so that a body that ends up with another request is known by its checksum.
-        let body: String = id
-            .chars()
-            .chain(" ".chars())
-            .cycle()
-            .take(context.load.body_bytes)
-            .collect();
+        let body: String = id.chars().chain(" ".chars()).cycle().take(context.load.body_bytes).collect();
         let answered = self.ask(due, &id, Some(&body)).await;
         if answered {
             context.book.answered(order);
@@ -101,25 +82,17 @@ impl RequestClient {
         }
         let limit = context.load.timeout;
         let begun = Instant::now();
-        let outcome = timeout(limit, self.exchange(id, body))
-            .await
-            .unwrap_or_else(|_| Err(late(limit)));
+        let outcome = timeout(limit, self.exchange(id, body)).await.unwrap_or_else(|_| Err(late(limit)));
         let took = due.elapsed();
         let met = met(self.wire.as_ref());
         let body = body.map(|body| (body.len(), crc32fast::hash(body.as_bytes())));
         match self.conclude(outcome, &Asked { begun, id, body }) {
             Ok(release) => {
-                context
-                    .tally()
-                    .answer(release, Some(took), context.started.elapsed());
+                context.tally().answer(release, Some(took), context.started.elapsed());
                 true
             }
             Err(fault) => {
-                let name = if body.is_some() {
-                    &self.post.name
-                } else {
-                    &self.get.name
-                };
+                let name = if body.is_some() { &self.post.name } else { &self.get.name };
                 context.fail(self.seat.kind, name, Some(id), met, fault);
                 false
             }
@@ -127,11 +100,7 @@ impl RequestClient {
     }
 
     /// The release that has answered well, or what was wrong. Also decides whether the connection is kept.
-    fn conclude(
-        &mut self,
-        outcome: Result<Answer, Fault>,
-        asked: &Asked<'_>,
-    ) -> Result<String, Fault> {
+    fn conclude(&mut self, outcome: Result<Answer, Fault>, asked: &Asked<'_>) -> Result<String, Fault> {
         match outcome {
             Ok(answer) => {
                 self.settle(answer.keep)?;
@@ -150,14 +119,8 @@ impl RequestClient {
             Some(wire) => wire,
             none => none.insert(Wire::connect(self.seat.context.address).await?),
         };
-        let template = if body.is_some() {
-            &mut self.post
-        } else {
-            &mut self.get
-        };
-        let written = wire
-            .write(template.render(id, body.unwrap_or_default()))
-            .await;
+        let template = if body.is_some() { &mut self.post } else { &mut self.get };
+        let written = wire.write(template.render(id, body.unwrap_or_default())).await;
         let head = wire.head(false).await?;
         let mut decoder = Decoder::new(head.framing);
         while wire.piece(&mut decoder).await?.is_some() {}

@@ -16,10 +16,7 @@ const PIECES: usize = 50;
 /// Uploads until it is time to stop; what is left of the one under way is then sent at once.
 pub(crate) async fn run(mut seat: Seat) {
     let load = &seat.context.load;
-    let own = format!(
-        "connection: close\r\ncontent-length: {}\r\n",
-        load.upload_bytes
-    );
+    let own = format!("connection: close\r\ncontent-length: {}\r\n", load.upload_bytes);
     let mut template = Template::new(load, "POST", &load.paths.upload, &own);
     while !seat.must_stop() {
         upload(&mut seat, &mut template).await;
@@ -39,33 +36,18 @@ async fn upload(seat: &mut Seat, template: &mut Template) {
     }
     let id = context.book.other_id();
     let body: Vec<u8> = id.bytes().cycle().take(context.load.upload_bytes).collect();
-    let (begun, limit) = (
-        Instant::now(),
-        context.load.upload_for + context.load.timeout,
-    );
+    let (begun, limit) = (Instant::now(), context.load.upload_for + context.load.timeout);
     let mut wire = None;
     let exchange = exchange(seat, template, &mut wire, &id, &body);
-    let outcome = timeout(limit, exchange)
-        .await
-        .unwrap_or_else(|_| Err(late(limit)));
-    let asked = Asked {
-        begun,
-        id: &id,
-        body: Some((body.len(), crc32fast::hash(&body))),
-    };
+    let outcome = timeout(limit, exchange).await.unwrap_or_else(|_| Err(late(limit)));
+    let asked = Asked { begun, id: &id, body: Some((body.len(), crc32fast::hash(&body))) };
     match outcome.and_then(|head| judge(&context, &head, &asked)) {
         Ok(release) => {
             let mut tally = context.tally();
             tally.uploads.done += 1;
             tally.answer(release, None, context.started.elapsed());
         }
-        Err(fault) => context.fail(
-            seat.kind,
-            &template.name,
-            Some(&id),
-            met(wire.as_ref()),
-            fault,
-        ),
+        Err(fault) => context.fail(seat.kind, &template.name, Some(&id), met(wire.as_ref()), fault),
     }
 }
 
@@ -107,7 +89,5 @@ async fn trickle(seat: &mut Seat, wire: &mut Wire, body: &[u8]) {
 /// The parts of a body of this length: no more than [`PIECES`], and none of them empty.
 fn pieces(length: usize) -> impl Iterator<Item = Range<usize>> {
     let size = length.div_ceil(PIECES).max(1);
-    (0..length)
-        .step_by(size)
-        .map(move |from| from..(from + size).min(length))
+    (0..length).step_by(size).map(move |from| from..(from + size).min(length))
 }

@@ -48,11 +48,7 @@ pub(crate) async fn run(mut seat: Seat, mut chance: Chance) {
 }
 
 /// Opens a WebSocket. When that fails, the connection is left in `slot` for the report.
-async fn open(
-    context: &Context,
-    template: &mut Template,
-    slot: &mut Option<Wire>,
-) -> Result<Wire, Fault> {
+async fn open(context: &Context, template: &mut Template, slot: &mut Option<Wire>) -> Result<Wire, Fault> {
     let (begun, limit) = (Instant::now(), context.load.timeout);
     let id = context.book.other_id();
     let ask = async {
@@ -60,22 +56,15 @@ async fn open(
         let _ = wire.write(template.render(&id, "")).await;
         wire.head(true).await
     };
-    let head = timeout(limit, ask)
-        .await
-        .unwrap_or_else(|_| Err(late(limit)))?;
+    let head = timeout(limit, ask).await.unwrap_or_else(|_| Err(late(limit)))?;
     judge::origin(context, &head, begun, false)?;
     judge::status(&head)?;
     if head.status != 101 {
-        return Err(Fault::new(
-            Class::StatusOther,
-            format!("status {} instead of 101", head.status),
-        ));
+        return Err(Fault::new(Class::StatusOther, format!("status {} instead of 101", head.status)));
     }
     judge::origin(context, &head, begun, true)?;
     if head.get("sec-websocket-accept") != Some(ACCEPT) || !head.lists("upgrade", "websocket") {
-        return Err(Fault::malformed(
-            "the upgrade was not agreed to as RFC 6455 asks",
-        ));
+        return Err(Fault::malformed("the upgrade was not agreed to as RFC 6455 asks"));
     }
     Ok(slot.take().expect("a head has come over a connection"))
 }
@@ -95,25 +84,9 @@ struct Talk<'a> {
 }
 
 impl<'a> Talk<'a> {
-    fn new(
-        seat: &'a mut Seat,
-        wire: Wire,
-        name: &'a str,
-        prefix: String,
-        chance: &'a mut Chance,
-    ) -> Self {
+    fn new(seat: &'a mut Seat, wire: Wire, name: &'a str, prefix: String, chance: &'a mut Chance) -> Self {
         let (reader, waiting) = (Reader::default(), VecDeque::new());
-        Self {
-            seat,
-            wire,
-            name,
-            prefix,
-            chance,
-            reader,
-            next: 0,
-            waiting,
-            closing: false,
-        }
+        Self { seat, wire, name, prefix, chance, reader, next: 0, waiting, closing: false }
     }
 
     /// Talks until either side ends it. Told to stop, it waits for what is under way and then closes.
@@ -167,13 +140,11 @@ impl<'a> Talk<'a> {
             Some(Incoming::Pong) | None => {}
             Some(Incoming::Close(_)) if self.closing => return Ok(Some(End::Ours)),
             Some(Incoming::Close(code)) => {
-                self.send(frames::CLOSE, &code.unwrap_or(NORMAL).to_be_bytes())
-                    .await;
+                self.send(frames::CLOSE, &code.unwrap_or(NORMAL).to_be_bytes()).await;
                 return match code {
-                    Some(code) if !PROPER.contains(&code) => Err(Fault::new(
-                        Class::Cut,
-                        format!("closed with the error code {code}"),
-                    )),
+                    Some(code) if !PROPER.contains(&code) => {
+                        Err(Fault::new(Class::Cut, format!("closed with the error code {code}")))
+                    }
                     Some(code) => Ok(Some(End::Theirs(format!("close code {code}")))),
                     None => Ok(Some(End::Theirs("close without a code".into()))),
                 };
@@ -185,43 +156,21 @@ impl<'a> Talk<'a> {
     /// Compares a message that came back with the one that should be next.
     fn message(&mut self, message: &[u8]) {
         let text = String::from_utf8_lossy(message);
-        let number = text
-            .strip_prefix(&self.prefix)
-            .and_then(|rest| rest.trim_start().parse::<u64>().ok());
+        let number = text.strip_prefix(&self.prefix).and_then(|rest| rest.trim_start().parse::<u64>().ok());
         let Some(number) = number else {
             self.seat.context.tally().websockets.received += 1;
             return;
         };
-        let lost = self
-            .waiting
-            .iter()
-            .take_while(|(waiting, _)| *waiting < number)
-            .count();
-        let lost: Vec<u64> = self
-            .waiting
-            .drain(..lost)
-            .map(|(number, _)| number)
-            .collect();
+        let lost = self.waiting.iter().take_while(|(waiting, _)| *waiting < number).count();
+        let lost: Vec<u64> = self.waiting.drain(..lost).map(|(number, _)| number).collect();
         for missing in lost {
-            self.seat.gap(
-                self.name,
-                &self.wire,
-                format!("message {missing} did not come back, but {number} did"),
-            );
+            self.seat.gap(self.name, &self.wire, format!("message {missing} did not come back, but {number} did"));
         }
-        if self
-            .waiting
-            .front()
-            .is_some_and(|(waiting, _)| *waiting == number)
-        {
+        if self.waiting.front().is_some_and(|(waiting, _)| *waiting == number) {
             self.waiting.pop_front();
             self.seat.context.tally().websockets.echoed += 1;
         } else {
-            self.seat.gap(
-                self.name,
-                &self.wire,
-                format!("message {number} came back twice or was never sent"),
-            );
+            self.seat.gap(self.name, &self.wire, format!("message {number} came back twice or was never sent"));
         }
     }
 }

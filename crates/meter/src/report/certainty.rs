@@ -22,11 +22,7 @@ pub struct Certainty {
 
 impl Certainty {
     pub(crate) fn of(failures: u64, requests: u64) -> Self {
-        Self {
-            failures,
-            requests,
-            per_million: upper(failures, requests) * 1e6,
-        }
+        Self { failures, requests, per_million: upper(failures, requests) * 1e6 }
     }
 }
 
@@ -99,8 +95,7 @@ fn ln_gamma(mut x: f64) -> f64 {
         shift -= x.ln();
         x += 1.0;
     }
-    let series = 1.0 / (12.0 * x) - 1.0 / (360.0 * x.powi(3)) + 1.0 / (1260.0 * x.powi(5))
-        - 1.0 / (1680.0 * x.powi(7));
+    let series = 1.0 / (12.0 * x) - 1.0 / (360.0 * x.powi(3)) + 1.0 / (1260.0 * x.powi(5)) - 1.0 / (1680.0 * x.powi(7));
     shift + (x - 0.5) * x.ln() - x + 0.5 * (2.0 * std::f64::consts::PI).ln() + series
 }
 
@@ -121,10 +116,7 @@ mod tests {
             (10, 10, 1.0),
         ] {
             let found = upper(failures, requests);
-            assert!(
-                (found - expected).abs() < 1e-6,
-                "{failures} of {requests}: {found}"
-            );
+            assert!((found - expected).abs() < 1e-6, "{failures} of {requests}: {found}");
         }
         assert!((upper(0, 1_000_000_000) * 1e9 - 2.995_73).abs() < 1e-4);
     }
@@ -142,10 +134,7 @@ mod tests {
                 }
                 sum += (ln_choose + i as f64 * p.ln() + (requests - i) as f64 * (-p).ln_1p()).exp();
             }
-            assert!(
-                (sum - DOUBT).abs() < 1e-8,
-                "{failures} of {requests}: {sum}"
-            );
+            assert!((sum - DOUBT).abs() < 1e-8, "{failures} of {requests}: {sum}");
         }
     }
 

@@ -55,9 +55,7 @@ impl Decoder {
     pub(crate) fn step(&mut self, bytes: &[u8]) -> Result<Step, Fault> {
         match self {
             Self::Length(0) => Ok(Step::End),
-            Self::Length(_) | Self::Chunk(_) | Self::UntilClose if bytes.is_empty() => {
-                Ok(Step::More)
-            }
+            Self::Length(_) | Self::Chunk(_) | Self::UntilClose if bytes.is_empty() => Ok(Step::More),
             Self::UntilClose => Ok(Step::Data(bytes.len())),
             Self::Length(left) => Ok(Step::Data(take(left, bytes))),
             Self::Chunk(left) => {
@@ -77,24 +75,15 @@ impl Decoder {
         let Some(line) = line(bytes)? else {
             return Ok(Step::More);
         };
-        let digits = line
-            .split(|byte| *byte == b';')
-            .next()
-            .unwrap_or_default()
-            .trim_ascii_end();
+        let digits = line.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii_end();
         let is_hex = !digits.is_empty() && digits.iter().all(u8::is_ascii_hexdigit);
-        let size = std::str::from_utf8(digits)
-            .ok()
-            .filter(|_| is_hex)
-            .and_then(|hex| u64::from_str_radix(hex, 16).ok());
+        let size =
+            std::str::from_utf8(digits).ok().filter(|_| is_hex).and_then(|hex| u64::from_str_radix(hex, 16).ok());
         *self = match size {
             Some(0) => Self::Trailers,
             Some(size) => Self::Chunk(size),
             None => {
-                return Err(Fault::malformed(format!(
-                    "chunk size {:?}",
-                    String::from_utf8_lossy(line)
-                )));
+                return Err(Fault::malformed(format!("chunk size {:?}", String::from_utf8_lossy(line))));
             }
         };
         Ok(Step::Framing(line.len() + 2))
@@ -118,10 +107,7 @@ impl Decoder {
         if line.is_empty() {
             *self = Self::Length(0);
         } else if !line.contains(&b':') {
-            return Err(Fault::malformed(format!(
-                "trailer {:?}",
-                String::from_utf8_lossy(line)
-            )));
+            return Err(Fault::malformed(format!("trailer {:?}", String::from_utf8_lossy(line))));
         }
         Ok(Step::Framing(line.len() + 2))
     }
@@ -129,9 +115,7 @@ impl Decoder {
 
 /// Takes as many of the bytes that are left as are there.
 fn take(left: &mut u64, bytes: &[u8]) -> usize {
-    let taken = bytes
-        .len()
-        .min(usize::try_from(*left).unwrap_or(usize::MAX));
+    let taken = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
     *left -= taken as u64;
     taken
 }
@@ -140,12 +124,8 @@ fn take(left: &mut u64, bytes: &[u8]) -> usize {
 fn line(bytes: &[u8]) -> Result<Option<&[u8]>, Fault> {
     match bytes.iter().position(|byte| *byte == b'\n') {
         Some(end) if end > 0 && bytes[end - 1] == b'\r' => Ok(Some(&bytes[..end - 1])),
-        Some(_) => Err(Fault::malformed(
-            "a line of chunk framing ends without a carriage return",
-        )),
-        None if bytes.len() > LONGEST_LINE => {
-            Err(Fault::malformed("a line of chunk framing has no end"))
-        }
+        Some(_) => Err(Fault::malformed("a line of chunk framing ends without a carriage return")),
+        None if bytes.len() > LONGEST_LINE => Err(Fault::malformed("a line of chunk framing has no end")),
         None => Ok(None),
     }
 }

@@ -27,19 +27,10 @@ pub(crate) struct Wire {
 
 impl Wire {
     pub(crate) async fn connect(address: SocketAddr) -> Result<Self, Fault> {
-        let stream = TcpStream::connect(address)
-            .await
-            .map_err(|error| not_connected(&error))?;
+        let stream = TcpStream::connect(address).await.map_err(|error| not_connected(&error))?;
         // Without this, the pieces of a slow upload would wait for acknowledgements.
         let _ = stream.set_nodelay(true);
-        Ok(Self {
-            stream,
-            buffer: Vec::new(),
-            start: 0,
-            reused: false,
-            sent: 0,
-            received: 0,
-        })
+        Ok(Self { stream, buffer: Vec::new(), start: 0, reused: false, sent: 0, received: 0 })
     }
 
     /// Whether this connection has carried an answer before the present request.
@@ -56,11 +47,7 @@ impl Wire {
     /// may be older than this moment.
     pub(crate) fn looks_closed(&self) -> bool {
         let mut byte = [0];
-        let looked = rustix::net::recv(
-            &self.stream,
-            &mut byte[..],
-            RecvFlags::PEEK | RecvFlags::DONTWAIT,
-        );
+        let looked = rustix::net::recv(&self.stream, &mut byte[..], RecvFlags::PEEK | RecvFlags::DONTWAIT);
         !matches!(looked, Err(rustix::io::Errno::AGAIN))
     }
 
@@ -105,9 +92,7 @@ impl Wire {
                     match head.status {
                         101 if may_upgrade => return Ok(head),
                         101 => {
-                            return Err(Fault::malformed(
-                                "status 101, but nothing was to be upgraded",
-                            ));
+                            return Err(Fault::malformed("status 101, but nothing was to be upgraded"));
                         }
                         100..=199 => {}
                         _ => return Ok(head),
@@ -130,11 +115,7 @@ impl Wire {
                 }
                 Step::More => {
                     if self.fill().await? == 0 {
-                        return if decoder.ends_with_connection() {
-                            Ok(None)
-                        } else {
-                            Err(self.ended())
-                        };
+                        return if decoder.ends_with_connection() { Ok(None) } else { Err(self.ended()) };
                     }
                 }
             }
@@ -170,10 +151,7 @@ impl Wire {
         if self.received == 0 {
             Fault::new(Class::ClosedWithoutAnswer, "the connection was closed")
         } else {
-            Fault::new(
-                Class::Truncated,
-                "the connection was closed in the middle of the answer",
-            )
+            Fault::new(Class::Truncated, "the connection was closed in the middle of the answer")
         }
     }
 

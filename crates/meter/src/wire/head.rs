@@ -47,19 +47,9 @@ impl Head {
         let fields = answer
             .headers
             .iter()
-            .map(|field| {
-                (
-                    field.name.to_ascii_lowercase(),
-                    String::from_utf8_lossy(field.value).trim().to_owned(),
-                )
-            })
+            .map(|field| (field.name.to_ascii_lowercase(), String::from_utf8_lossy(field.value).trim().to_owned()))
             .collect();
-        let mut head = Self {
-            status,
-            framing: Framing::None,
-            keep_alive: true,
-            fields,
-        };
+        let mut head = Self { status, framing: Framing::None, keep_alive: true, fields };
         head.framing = head.framing()?;
         head.keep_alive = head.keeps_alive(answer.version == Some(1));
         Ok(Some((head, length)))
@@ -72,16 +62,11 @@ impl Head {
 
     /// Whether a field that is a list has this item, in lower case.
     pub(crate) fn lists(&self, name: &str, item: &str) -> bool {
-        self.all(name)
-            .flat_map(|value| value.split(','))
-            .any(|found| found.trim().eq_ignore_ascii_case(item))
+        self.all(name).flat_map(|value| value.split(',')).any(|found| found.trim().eq_ignore_ascii_case(item))
     }
 
     fn all(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.fields
-            .iter()
-            .filter(move |(field, _)| field == name)
-            .map(|(_, value)| value.as_str())
+        self.fields.iter().filter(move |(field, _)| field == name).map(|(_, value)| value.as_str())
     }
 
     fn framing(&self) -> Result<Framing, Fault> {
@@ -92,12 +77,8 @@ impl Head {
             return Ok(Framing::None);
         }
         match (encoding.is_empty(), length) {
-            (false, Some(_)) => Err(Fault::malformed(
-                "both content-length and transfer-encoding",
-            )),
-            (false, None) if encoding.trim().eq_ignore_ascii_case("chunked") => {
-                Ok(Framing::Chunked)
-            }
+            (false, Some(_)) => Err(Fault::malformed("both content-length and transfer-encoding")),
+            (false, None) if encoding.trim().eq_ignore_ascii_case("chunked") => Ok(Framing::Chunked),
             (false, None) => Err(Fault::malformed(format!("transfer-encoding {encoding:?}"))),
             (true, Some(length)) => Ok(Framing::Length(length)),
             (true, None) => Ok(Framing::UntilClose),
@@ -105,31 +86,19 @@ impl Head {
     }
 
     fn length(&self) -> Result<Option<u64>, Fault> {
-        let mut lengths = self
-            .all("content-length")
-            .flat_map(|value| value.split(','))
-            .map(str::trim);
+        let mut lengths = self.all("content-length").flat_map(|value| value.split(',')).map(str::trim);
         let Some(first) = lengths.next() else {
             return Ok(None);
         };
         let digits_only = !first.is_empty() && first.bytes().all(|byte| byte.is_ascii_digit());
         if !digits_only || lengths.any(|other| other != first) {
-            return Err(Fault::malformed(format!(
-                "content-length {first:?}, or several that differ"
-            )));
+            return Err(Fault::malformed(format!("content-length {first:?}, or several that differ")));
         }
-        first
-            .parse()
-            .map(Some)
-            .map_err(|_| Fault::malformed("content-length too large"))
+        first.parse().map(Some).map_err(|_| Fault::malformed("content-length too large"))
     }
 
     fn keeps_alive(&self, is_1_1: bool) -> bool {
-        let wanted = if is_1_1 {
-            !self.lists("connection", "close")
-        } else {
-            self.lists("connection", "keep-alive")
-        };
+        let wanted = if is_1_1 { !self.lists("connection", "close") } else { self.lists("connection", "keep-alive") };
         wanted && self.framing != Framing::UntilClose
     }
 }

@@ -22,12 +22,7 @@ impl Template {
             let _ = write!(head, "{name}: {value}\r\n");
         }
         let id_header = load.expect.id_header.clone();
-        Self {
-            name: format!("{method} {path}"),
-            head,
-            id_header,
-            text: String::new(),
-        }
+        Self { name: format!("{method} {path}"), head, id_header, text: String::new() }
     }
 
     /// The request with this id, head and body.

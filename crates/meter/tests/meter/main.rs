@@ -1,10 +1,7 @@
 //! The meter against the sample service, and against servers that misbehave in one way each.
 //!
 //! A test of a failure class names, in its comment, the change to the meter with which it was seen to fail.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test may panic, in the functions around it too"
-)]
+#![allow(clippy::unwrap_used, reason = "a test may panic, in the functions around it too")]
 
 mod command;
 mod misrouted;
@@ -30,10 +27,7 @@ fn load(url: Url) -> Load {
         peek: 0,
         fresh: 0,
         timeout: Duration::from_secs(5),
-        expect: Expect {
-            id_header: Some("x-request-id".into()),
-            ..Expect::default()
-        },
+        expect: Expect { id_header: Some("x-request-id".into()), ..Expect::default() },
         ..Load::new(url)
     }
 }
@@ -53,10 +47,7 @@ async fn until(running: &Running, what: &str, condition: impl Fn(&Report) -> boo
 /// Runs a load until it has met a failure of this class, and checks that it met no other.
 async fn only(load: Load, class: Class) -> Report {
     let running = Meter::start(load).unwrap();
-    until(&running, &class.to_string(), |report| {
-        report.count(class) > 0
-    })
-    .await;
+    until(&running, &class.to_string(), |report| report.count(class) > 0).await;
     let report = running.stop().await;
     let classes: Vec<_> = report.failures_by_class.keys().copied().collect();
     assert_eq!(classes, [class], "{report}");

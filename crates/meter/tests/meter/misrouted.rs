@@ -21,30 +21,16 @@ async fn the_old_release_answers_after_the_switch() {
     load.expect.release_header = Some("x-release".into());
     let running = Meter::start(load).unwrap();
     running.expect_release("1");
-    until(&running, "release 1", |report| {
-        report.requests.answered >= 10
-    })
-    .await;
+    until(&running, "release 1", |report| report.requests.answered >= 10).await;
     running.allow_releases(&["1", "2"]);
     *release.lock().unwrap() = "2";
     until(&running, "release 2", |report| report.releases.len() == 2).await;
     running.expect_release("2");
-    assert_eq!(
-        running.snapshot().requests.failed,
-        0,
-        "the switch itself is no failure"
-    );
+    assert_eq!(running.snapshot().requests.failed, 0, "the switch itself is no failure");
     *release.lock().unwrap() = "1";
-    until(&running, "wrong release", |report| {
-        report.count(Class::WrongRelease) > 0
-    })
-    .await;
+    until(&running, "wrong release", |report| report.count(Class::WrongRelease) > 0).await;
     let report = running.stop().await;
-    assert_eq!(
-        report.count(Class::WrongRelease),
-        report.requests.failed,
-        "{report}"
-    );
+    assert_eq!(report.count(Class::WrongRelease), report.requests.failed, "{report}");
 }
 
 /// Seen to fail with the missing header let through.
@@ -56,10 +42,7 @@ async fn an_answer_that_does_not_name_its_release_is_wrong_when_one_is_expected(
     until(&running, "answers", |report| report.requests.answered > 0).await;
     assert_eq!(running.snapshot().requests.failed, 0);
     running.expect_release("1");
-    until(&running, "wrong release", |report| {
-        report.count(Class::WrongRelease) > 0
-    })
-    .await;
+    until(&running, "wrong release", |report| report.count(Class::WrongRelease) > 0).await;
     running.stop().await;
 }
 
@@ -90,25 +73,12 @@ async fn the_ledger_has_ids_twice_or_not_at_all() {
             writeln!(ledger.0, "{} 1", request.id).unwrap();
         }
         // The fourth is counted, but its answer is a failure: that is nobody's duplicate and nobody's loss.
-        if ledger.1.is_multiple_of(4) {
-            answer(request, "503 Late", "")
-        } else {
-            right(request)
-        }
+        if ledger.1.is_multiple_of(4) { answer(request, "503 Late", "") } else { right(request) }
     });
-    let running = Meter::start(Load {
-        post_share: 1.0,
-        ..load(url)
-    })
-    .unwrap();
+    let running = Meter::start(Load { post_share: 1.0, ..load(url) }).unwrap();
     until(&running, "orders", |report| report.requests.sent >= 40).await;
     let mut report = running.stop().await;
-    std::fs::OpenOptions::new()
-        .append(true)
-        .open(&path)
-        .unwrap()
-        .write_all(b"m0-o7 1\n")
-        .unwrap();
+    std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"m0-o7 1\n").unwrap();
     let sent = report.requests.sent;
     let check = report.check_ledger(&path).unwrap().clone();
     assert_eq!(check.sent, sent);
@@ -116,11 +86,5 @@ async fn the_ledger_has_ids_twice_or_not_at_all() {
     assert_eq!(check.duplicated, (sent + 1) / 4, "{check:?}");
     assert_eq!(check.counted_unanswered, sent / 4, "{check:?}");
     assert_eq!((check.unknown, check.clean()), (0, false));
-    assert_eq!(
-        (
-            report.count(Class::LostId),
-            report.count(Class::DuplicatedId)
-        ),
-        (check.lost, check.duplicated)
-    );
+    assert_eq!((report.count(Class::LostId), report.count(Class::DuplicatedId)), (check.lost, check.duplicated));
 }

@@ -44,10 +44,7 @@ fn website(answer: &'static str) -> Load {
 async fn every_right_framing_is_understood() {
     for answer in RIGHT {
         let running = Meter::start(website(answer)).unwrap();
-        until(&running, answer, |report| {
-            report.requests.answered + report.requests.failed >= 5
-        })
-        .await;
+        until(&running, answer, |report| report.requests.answered + report.requests.failed >= 5).await;
         let report = running.stop().await;
         assert!(report.clean(), "{answer}\n{report}");
     }
@@ -59,11 +56,7 @@ async fn every_wrong_framing_is_malformed() {
     for answer in WRONG {
         only(website(answer), Class::Malformed).await;
         // A client that asks no second time must notice as well.
-        let once = Load {
-            reused: 0,
-            fresh: 1,
-            ..website(answer)
-        };
+        let once = Load { reused: 0, fresh: 1, ..website(answer) };
         only(once, Class::Malformed).await;
     }
 }
@@ -84,10 +77,7 @@ async fn a_body_may_end_with_the_connection() {
         let mut load = load(url);
         load.expect.id_header = None;
         let running = Meter::start(load).unwrap();
-        until(&running, answer, |report| {
-            report.requests.answered + report.requests.failed >= 5
-        })
-        .await;
+        until(&running, answer, |report| report.requests.answered + report.requests.failed >= 5).await;
         let report = running.stop().await;
         assert!(report.clean(), "{answer}\n{report}");
     }

@@ -19,10 +19,7 @@ async fn refused() {
     let report = only(load(address.into()), Class::Refused).await;
     assert_eq!((report.requests.answered, report.failures[0].sent), (0, 0));
     // A closed loop does not ask a refusing server in a busy loop.
-    assert!(
-        report.requests.sent as u128 <= 2 + report.elapsed.as_millis() / 10,
-        "{report}"
-    );
+    assert!(report.requests.sent as u128 <= 2 + report.elapsed.as_millis() / 10, "{report}");
 }
 
 /// Seen to fail with the reused connection's fault retried on a new one, and with both resets counted as one class.
@@ -42,11 +39,7 @@ async fn reset_on_a_reused_connection() {
 #[tokio::test]
 async fn reset_on_a_new_connection() {
     let url = Rogue::start(|mut peer| peer.wait_unread());
-    let load = Load {
-        reused: 0,
-        fresh: 1,
-        ..load(url)
-    };
+    let load = Load { reused: 0, fresh: 1, ..load(url) };
     assert!(!only(load, Class::ResetOnFresh).await.failures[0].reused);
 }
 
@@ -64,11 +57,9 @@ async fn closed_without_an_answer() {
 /// Seen to fail with the end of the connection taken for the end of every body.
 #[tokio::test]
 async fn truncated_by_a_close_or_a_reset() {
-    for (head, reset) in [
-        ("content-length: 10", false),
-        ("transfer-encoding: chunked", false),
-        ("content-length: 10", true),
-    ] {
+    for (head, reset) in
+        [("content-length: 10", false), ("transfer-encoding: chunked", false), ("content-length: 10", true)]
+    {
         let url = Rogue::start(move |mut peer| {
             // For the reset, the request is left unread.
             if reset {
@@ -90,10 +81,7 @@ async fn truncated_by_a_close_or_a_reset() {
 #[tokio::test]
 async fn timeout() {
     let url = Rogue::start(|mut peer| while peer.request().is_some() {});
-    let load = Load {
-        timeout: Duration::from_millis(100),
-        ..load(url)
-    };
+    let load = Load { timeout: Duration::from_millis(100), ..load(url) };
     let report = only(load, Class::Timeout).await;
     assert!(report.failures[0].at >= Duration::from_millis(100));
 }
@@ -124,16 +112,9 @@ async fn lost_and_wrong_ids() {
 #[tokio::test]
 async fn altered_body() {
     let url = Rogue::answering(|request| {
-        answer(
-            request,
-            "200 OK",
-            &format!("x-sample-body: {}:00000000\r\n", request.body.len()),
-        )
+        answer(request, "200 OK", &format!("x-sample-body: {}:00000000\r\n", request.body.len()))
     });
-    let mut load = Load {
-        post_share: 1.0,
-        ..load(url)
-    };
+    let mut load = Load { post_share: 1.0, ..load(url) };
     load.expect.body_header = Some("x-sample-body".into());
     only(load, Class::AlteredBody).await;
 }
@@ -146,17 +127,8 @@ async fn a_careful_client_notices_a_close() {
         peer.send(&right(&request));
     });
     let think = Duration::from_millis(30)..Duration::from_millis(40);
-    let running = Meter::start(Load {
-        reused: 0,
-        peek: 1,
-        think,
-        ..load(url)
-    })
-    .unwrap();
-    until(&running, "closes", |report| {
-        report.requests.closes_noticed >= 3
-    })
-    .await;
+    let running = Meter::start(Load { reused: 0, peek: 1, think, ..load(url) }).unwrap();
+    until(&running, "closes", |report| report.requests.closes_noticed >= 3).await;
     let report = running.stop().await;
     assert!(report.clean(), "{report}");
 }
@@ -174,10 +146,7 @@ async fn an_announced_close_is_no_failure() {
     let running = Meter::start(load(url)).unwrap();
     until(&running, "answers", |report| report.requests.answered >= 10).await;
     let report = running.stop().await;
-    assert!(
-        report.clean() && connections.load(Ordering::SeqCst) >= 10,
-        "{report}"
-    );
+    assert!(report.clean() && connections.load(Ordering::SeqCst) >= 10, "{report}");
 }
 
 /// Seen to fail with every latency counted from when the request was sent.
@@ -190,21 +159,11 @@ async fn a_stall_counts_from_when_requests_were_due() {
         }
         right(request)
     });
-    let running = Meter::start(Load {
-        rate: 200.0,
-        ..load(url)
-    })
-    .unwrap();
-    until(&running, "answers", |report| {
-        report.requests.answered >= 200
-    })
-    .await;
+    let running = Meter::start(Load { rate: 200.0, ..load(url) }).unwrap();
+    until(&running, "answers", |report| report.requests.answered >= 200).await;
     let report = running.stop().await;
     assert!(report.clean());
-    assert!(
-        report.longest_gap.length >= Duration::from_millis(490),
-        "{report}"
-    );
+    assert!(report.longest_gap.length >= Duration::from_millis(490), "{report}");
     // One request met the stall, but about a hundred of two hundred were due in it.
     assert!(report.latency.p50 >= Duration::from_millis(2), "{report}");
     assert!(report.latency.p99 >= Duration::from_millis(400), "{report}");

@@ -60,20 +60,10 @@ impl Peer {
             }
             lines.push(line.trim_end().to_owned());
         }
-        let field = |name: &str| {
-            lines
-                .iter()
-                .find_map(|line| line.strip_prefix(name))
-                .map(str::to_owned)
-        };
-        let mut body =
-            vec![0; field("content-length: ").map_or(0, |length| length.parse().unwrap())];
+        let field = |name: &str| lines.iter().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
+        let mut body = vec![0; field("content-length: ").map_or(0, |length| length.parse().unwrap())];
         self.reader.read_exact(&mut body).ok()?;
-        Some(Request {
-            line: lines[0].clone(),
-            id: field("x-request-id: ").unwrap_or_default(),
-            body,
-        })
+        Some(Request { line: lines[0].clone(), id: field("x-request-id: ").unwrap_or_default(), body })
     }
 
     /// Sends text. `None` when the client has gone.
@@ -91,10 +81,7 @@ impl Peer {
         self.reader.read_exact(&mut head).ok()?;
         let mut payload = vec![0; usize::from(head[1] & 0x7f)];
         self.reader.read_exact(&mut payload).ok()?;
-        payload
-            .iter_mut()
-            .zip(head[2..].iter().cycle())
-            .for_each(|(byte, mask)| *byte ^= mask);
+        payload.iter_mut().zip(head[2..].iter().cycle()).for_each(|(byte, mask)| *byte ^= mask);
         (head[0] & 0x0f == 1).then_some(payload)
     }
 

@@ -7,26 +7,16 @@ use cutover_meter::{Class, Load, Meter, Url};
 use crate::rogue::{Peer, Rogue};
 use crate::{load, only, until};
 
-const EVENTS: &str =
-    "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+const EVENTS: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
 const SOCKET: &str = "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\
     sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
 fn events(url: Url) -> Load {
-    Load {
-        reused: 0,
-        sse: 1,
-        ..load(url)
-    }
+    Load { reused: 0, sse: 1, ..load(url) }
 }
 
 fn sockets(url: Url) -> Load {
-    Load {
-        reused: 0,
-        websockets: 1,
-        message_every: Duration::from_millis(10),
-        ..load(url)
-    }
+    Load { reused: 0, websockets: 1, message_every: Duration::from_millis(10), ..load(url) }
 }
 
 /// A server that sends these events in one chunk each, and then ends the body or just closes.
@@ -49,14 +39,8 @@ fn event_server(numbers: &'static [u64], proper: bool) -> Url {
 #[tokio::test]
 async fn an_event_stream_that_just_stops_is_cut() {
     let report = only(events(event_server(&[1, 2], false)), Class::Cut).await;
-    assert!(
-        report.sse.cut > 0 && report.sse.ended_by_server == 0,
-        "{report}"
-    );
-    assert!(
-        report.sse.opened == report.sse.cut + report.sse.kept,
-        "{report}"
-    );
+    assert!(report.sse.cut > 0 && report.sse.ended_by_server == 0, "{report}");
+    assert!(report.sse.opened == report.sse.cut + report.sse.kept, "{report}");
 }
 
 /// Seen to fail with `Events::end` always content.
@@ -98,14 +82,7 @@ async fn a_silent_event_stream_times_out() {
         peer.send(EVENTS);
         peer.request();
     });
-    let report = only(
-        Load {
-            timeout: Duration::from_millis(100),
-            ..events(url)
-        },
-        Class::Timeout,
-    )
-    .await;
+    let report = only(Load { timeout: Duration::from_millis(100), ..events(url) }, Class::Timeout).await;
     assert!(report.sse.cut > 0);
 }
 
@@ -145,10 +122,7 @@ async fn a_websocket_that_just_stops_is_cut() {
     let url = socket_server(|peer, number, message| number < 3 && echo(peer, message));
     let report = only(sockets(url), Class::Cut).await;
     let seen = report.websockets;
-    assert!(
-        seen.cut > 0 && seen.unanswered > 0 && seen.ended_by_server == 0,
-        "{report}"
-    );
+    assert!(seen.cut > 0 && seen.unanswered > 0 && seen.ended_by_server == 0, "{report}");
     assert_eq!(seen.sent, seen.echoed + seen.unanswered, "{report}");
 }
 
@@ -167,10 +141,7 @@ async fn a_close_frame_is_an_end_unless_it_names_an_error() {
         until(&running, "ends", |report| report.stream_ends.len() >= 2).await;
         let report = running.stop().await;
         assert_eq!(
-            (
-                report.websockets.ended_by_server > 0,
-                report.websockets.cut == 0
-            ),
+            (report.websockets.ended_by_server > 0, report.websockets.cut == 0),
             (proper, proper),
             "{code} {report}"
         );
@@ -196,16 +167,6 @@ async fn messages_that_are_lost_or_doubled_are_gaps() {
 #[tokio::test]
 async fn a_websocket_that_does_not_echo_times_out() {
     let url = socket_server(|_, _, _| true);
-    let report = only(
-        Load {
-            timeout: Duration::from_millis(100),
-            ..sockets(url)
-        },
-        Class::Timeout,
-    )
-    .await;
-    assert!(
-        report.websockets.cut > 0 && report.websockets.unanswered > 0,
-        "{report}"
-    );
+    let report = only(Load { timeout: Duration::from_millis(100), ..sockets(url) }, Class::Timeout).await;
+    assert!(report.websockets.cut > 0 && report.websockets.unanswered > 0, "{report}");
 }

@@ -20,6 +20,12 @@ use crate::live::target::Claim;
 use crate::worker::Worker;
 use crate::worker::clock::Slot;
 
+/// How long a request waits when no target can be reached, before it tries all of them again.
+const PAUSE: Duration = Duration::from_millis(25);
+
+/// How many requests of one service wait like that at once. The next is answered at once.
+const PAUSED: u64 = 1000;
+
 /// What a request with the service's token asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Preview {
@@ -83,6 +89,28 @@ impl Waiter<'_> {
                 None => return Err(NoClaim::Exhausted),
             }
         }
+    }
+
+    /// Waits a moment for somebody who can be reached, or for a table that names another. Nobody was sent anything, so that
+    /// trying again is safe.
+    pub async fn pause(&mut self, service: &mut Arc<LiveService>) -> Result<(), NoClaim> {
+        let counts = service.counts.clone();
+        if counts.held.fetch_add(1, Relaxed) >= PAUSED {
+            counts.held.fetch_sub(1, Relaxed);
+            return Err(NoClaim::Exhausted);
+        }
+        let _held = Held(&counts.held);
+        let changed = async {
+            tokio::select! {
+                () = self.worker.changed.notified() => false,
+                () = tokio::time::sleep(PAUSE) => false,
+                () = client_leaves(self.inbox, self.stream) => true,
+            }
+        };
+        if changed.await {
+            return Err(NoClaim::Gone);
+        }
+        self.newest(service)
     }
 
     /// The service as it is in the table served now.

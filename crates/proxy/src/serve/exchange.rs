@@ -77,13 +77,26 @@ impl Exchange<'_> {
         let counts = self.service.counts.clone();
         let waiting = Waiting::new(&counts.gap, &worker.shared);
         waiting.begin(self.began_us);
-        let (mut tried, mut again, mut last) = (Vec::new(), false, String::new());
+        let (mut tried, mut again, mut last, mut paused) = (Vec::new(), false, String::new(), false);
         let named = matches!(self.ask.preview, Some(Preview::Named(_)));
         loop {
             let claim = match self.claim(&tried).await {
                 Ok(claim) => claim,
                 Err(NoClaim::Gone) => return Next::Drop,
                 Err(NoClaim::Refused(refusal)) => return self.failed(&refusal).await,
+                Err(NoClaim::Exhausted) if self.is_patient() => match self.pause().await {
+                    Ok(()) => {
+                        tried.clear();
+                        paused = true;
+                        continue;
+                    }
+                    Err(NoClaim::Gone) => return Next::Drop,
+                    Err(NoClaim::Refused(refusal)) => return self.failed(&refusal).await,
+                    Err(NoClaim::Exhausted) => {
+                        let refusal = Refusal::unreachable(&self.service.spec.name, &last);
+                        return self.failed(&refusal).await;
+                    }
+                },
                 Err(NoClaim::Exhausted) => {
                     let refusal = Refusal::unreachable(&self.service.spec.name, &last);
                     return self.failed(&refusal).await;
@@ -92,7 +105,7 @@ impl Exchange<'_> {
             let mut upstream = match self.upstream(&claim, again).await {
                 Ok(upstream) => upstream,
                 Err(error) => {
-                    last = self.not_reached(&claim, &error);
+                    last = self.not_reached(&claim, &error, !paused);
                     tried.push(claim.target().serial);
                     if named {
                         drop(claim);
@@ -122,11 +135,24 @@ impl Exchange<'_> {
         waiter.claim(&mut self.service, self.ask.preview.as_ref(), tried).await
     }
 
-    /// Remembers that a target refused a connection; says so for people.
-    fn not_reached(&self, claim: &Claim, error: &std::io::Error) -> String {
+    /// Whether the time in which a connection must come about is not over yet. Until then a refusal is not an answer: the
+    /// instance may be about to come back, or another about to take its place.
+    fn is_patient(&self) -> bool {
+        let waited = self.client.worker.shared.now_us().saturating_sub(self.began_us);
+        u128::from(waited) < self.service.limits().connect.as_micros()
+    }
+
+    async fn pause(&mut self) -> Result<(), NoClaim> {
+        let Client { worker, stream, inbox, slot, .. } = &mut *self.client;
+        let mut waiter = Waiter { worker, stream, inbox, slot };
+        waiter.pause(&mut self.service).await
+    }
+
+    /// Remembers that a target refused a connection, counted once per request; says so for people.
+    fn not_reached(&self, claim: &Claim, error: &std::io::Error, first: bool) -> String {
         let target = claim.target();
         target.refused(self.client.worker.shared.now_ms());
-        target.counts.failed.fetch_add(1, Relaxed);
+        target.counts.failed.fetch_add(u64::from(first), Relaxed);
         format!("{} at {}: {error}", target.instance, target.address)
     }
 

@@ -3,7 +3,6 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::answer::{Answered, Broken};
-use super::claim::Preview;
 use super::connection::{Client, Next};
 use super::exchange::{Exchange, Outcome, Upstream};
 use super::progress::{Phase, Progress};
@@ -102,13 +101,15 @@ impl Exchange<'_> {
     }
 
     fn served(&self, claim: &Claim) {
-        self.service.counts.shard(self.client.worker.index).served();
+        if self.ask.preview.is_none() {
+            self.service.counts.shard(self.client.worker.index).served();
+        }
         claim.target().counts.served.fetch_add(1, Relaxed);
     }
 
-    /// Answers with a failure that is not the client's. One that named its instance says nothing about the service.
+    /// Answers with a failure that is not the client's. The agent's own looks say nothing about the service.
     pub async fn failed(self, refusal: &Refusal) -> Next {
-        if !matches!(self.ask.preview, Some(Preview::Named(_) | Preview::Unreadable(_))) {
+        if self.ask.preview.is_none() {
             self.service.counts.shard(self.client.worker.index).failed();
         }
         let keep = self.ask.keep && self.body.done();

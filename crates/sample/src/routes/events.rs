@@ -21,12 +21,8 @@ pub(super) fn stream<B>(state: &Arc<State>, request: &Request<B>) -> Reply {
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(write(state.clone(), sender, every, count));
     let mut reply = reply::feed(receiver);
-    reply
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    reply
-        .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     reply
 }
 
@@ -45,7 +41,5 @@ async fn write(state: Arc<State>, sender: mpsc::Sender<Bytes>, every: Duration, 
             return;
         }
     }
-    let _ = sender
-        .send(Bytes::from_static(b"event: end\ndata: end\n\n"))
-        .await;
+    let _ = sender.send(Bytes::from_static(b"event: end\ndata: end\n\n")).await;
 }

@@ -27,10 +27,7 @@ pub(super) async fn place(state: &State, request: Request<Incoming>) -> Reply {
     }
     match state.ledger.record(id, &state.options.release) {
         Ok(()) => sum.reply(),
-        Err(error) => text(
-            StatusCode::INSUFFICIENT_STORAGE,
-            format!("could not write the ledger: {error}\n"),
-        ),
+        Err(error) => text(StatusCode::INSUFFICIENT_STORAGE, format!("could not write the ledger: {error}\n")),
     }
 }
 
@@ -45,10 +42,7 @@ pub(super) async fn upload(request: Request<Incoming>) -> Reply {
 /// `GET /orders/count`: what this process has counted.
 pub(super) fn count(state: &State) -> Reply {
     let count = state.ledger.count();
-    ok(format!(
-        "{{\"orders\":{},\"duplicates\":{}}}\n",
-        count.orders, count.duplicates
-    ))
+    ok(format!("{{\"orders\":{},\"duplicates\":{}}}\n", count.orders, count.duplicates))
 }
 
 /// Length and checksum of a body.
@@ -61,10 +55,7 @@ impl Sum {
     fn reply(&self) -> Reply {
         let mut reply = ok(format!("{}\n", self.length));
         let value = format!("{}:{:08x}", self.length, self.crc);
-        reply.headers_mut().insert(
-            BODY,
-            HeaderValue::from_str(&value).expect("digits are a header's value"),
-        );
+        reply.headers_mut().insert(BODY, HeaderValue::from_str(&value).expect("digits are a header's value"));
         reply
     }
 }
@@ -78,15 +69,9 @@ async fn sum(request: Request<Incoming>) -> Result<Sum, hyper::Error> {
             crc.update(&data);
         }
     }
-    Ok(Sum {
-        length,
-        crc: crc.finalize(),
-    })
+    Ok(Sum { length, crc: crc.finalize() })
 }
 
 fn cut_short(error: &hyper::Error) -> Reply {
-    text(
-        StatusCode::BAD_REQUEST,
-        format!("the body did not arrive whole: {error}\n"),
-    )
+    text(StatusCode::BAD_REQUEST, format!("the body did not arrive whole: {error}\n"))
 }

@@ -11,10 +11,7 @@ use crate::reply::{Reply, ok, text};
 use crate::state::State;
 
 pub(super) fn home(state: &State) -> Reply {
-    ok(format!(
-        "{} release {} instance {}\n",
-        state.options.service, state.options.release, state.instance
-    ))
+    ok(format!("{} release {} instance {}\n", state.options.service, state.options.release, state.instance))
 }
 
 /// `/slow?ms=`: an answer after this many milliseconds.
@@ -47,13 +44,7 @@ pub(super) fn headers<B>(request: &Request<B>) -> Reply {
         .collect();
     lines.sort();
     let mut all = String::new();
-    let _ = writeln!(
-        all,
-        "{} {} {:?}",
-        request.method(),
-        request.uri(),
-        request.version()
-    );
+    let _ = writeln!(all, "{} {} {:?}", request.method(), request.uri(), request.version());
     all.extend(lines);
     ok(all)
 }

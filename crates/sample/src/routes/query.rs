@@ -7,10 +7,7 @@ use hyper::Request;
 /// The parameter `name` of the request's query, as it stands; `%` escapes are not undone.
 pub(super) fn get<'r, B>(request: &'r Request<B>, name: &str) -> Option<&'r str> {
     let pairs = request.uri().query()?.split('&');
-    pairs
-        .filter_map(|pair| pair.split_once('='))
-        .find(|(key, _)| *key == name)
-        .map(|(_, value)| value)
+    pairs.filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
 }
 
 /// The parameter `name` as a number; what cannot be read as one counts as absent.

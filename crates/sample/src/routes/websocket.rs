@@ -33,18 +33,14 @@ pub(super) fn accept(slot: &UpgradeSlot, mut request: Request<Incoming>) -> Repl
     let headers = reply.headers_mut();
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(
-        SEC_WEBSOCKET_ACCEPT,
-        HeaderValue::from_str(&accept).expect("base64 is a header's value"),
-    );
+    headers.insert(SEC_WEBSOCKET_ACCEPT, HeaderValue::from_str(&accept).expect("base64 is a header's value"));
     reply
 }
 
 /// Runs a WebSocket to its end. How it failed matters to the client only.
 pub(crate) async fn run(upgrade: OnUpgrade, state: &State) {
     if let Ok(upgraded) = upgrade.await {
-        let socket =
-            WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
+        let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
         let _ = converse(socket, state).await;
     }
 }
@@ -71,12 +67,7 @@ where
             () = state.reached(Phase::Stopping) => break,
         }
     }
-    socket
-        .close(Some(CloseFrame {
-            code: CloseCode::Away,
-            reason: "stopping".into(),
-        }))
-        .await?;
+    socket.close(Some(CloseFrame { code: CloseCode::Away, reason: "stopping".into() })).await?;
     // Until the client has answered the close; it may still be sending.
     while let Some(message) = socket.next().await {
         message?;
