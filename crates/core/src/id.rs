@@ -36,6 +36,13 @@ impl ServiceName {
     }
 }
 
+impl FromStr for ServiceName {
+    type Err = IdError;
+    fn from_str(name: &str) -> Result<Self, IdError> {
+        Self::new(name)
+    }
+}
+
 impl TryFrom<String> for ServiceName {
     type Error = IdError;
     fn try_from(name: String) -> Result<Self, IdError> {

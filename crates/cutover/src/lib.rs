@@ -1,6 +1,17 @@
 //! The `cutover` binary's parts: command line, agent, engine, and the adapters that touch the world.
+//!
+//! ```text
+//! cli ──▶ client ══ socket ══▶ agent ──▶ engine ──▶ ports ◀── store · runtime · router · probe
+//! ```
 
+pub mod agent;
+pub mod cli;
+pub mod client;
 pub mod config;
 pub mod engine;
+pub mod init;
 pub mod probe;
+pub mod router;
 pub mod runtime;
+pub mod store;
+pub mod supervise;

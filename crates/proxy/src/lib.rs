@@ -1,1 +1,42 @@
-//! To be written.
+//! cutover's data plane: a reverse proxy whose table can be replaced under full load without losing a request.
+//!
+//! [`run()`] is the whole process; [`client::Client`] talks to it through a unix socket. What it serves is one
+//! [`Table`](cutover_core::table::Table), published as a whole and acknowledged once it is on disk and in force in every worker. The agent
+//! that publishes may crash or be upgraded: the proxy goes on, and starts again from its disk alone.
+//!
+//! # Where things are
+//! - `live`: the table while it is served, its counters, and the claim protocol (`live::gate`) on which every drain rests.
+//! - `worker`: one thread per core, each with its own runtime, connections, pool and buffers.
+//! - `serve`: HTTP from a client's bytes to an instance and back. `tcp` and `stream`: connections that are only copied.
+//! - `http`: the strict HTTP/1.1 codec. `upstream`: idle and new connections to instances. `route`: which service is meant.
+//! - `control`: the socket, and the steps of publishing a table. `disk`: the table at rest. `bind`: listening sockets.
+//!
+//! # Why it looks like this
+//! A general HTTP library costs a task switch or a timer here and a map of fields there, and it reads leniently what a
+//! proxy must read strictly. The way of a request is therefore written out: one task, one strict parser, bytes copied once from
+//! the read buffer of one socket to the write buffer of the other. The control socket has no such needs and uses hyper.
+//!
+//! **Invariant:** after the acknowledgement of a table, no request is sent to a target that the table retires. See `live::gate`.
+//! **Invariant:** a table change closes no client connection (unless its listener is removed) and no stream.
+//! **Invariant:** a request is sent twice only if that is provably harmless. See `serve::retry`.
+//!
+//! Deliberately absent: TLS, HTTP/2, compression, caching, access logs, rewriting of paths. The proxy decides nothing about
+//! deployments: what gets traffic is what the table says.
+
+mod bind;
+mod check;
+mod control;
+mod disk;
+mod http;
+mod inbox;
+mod live;
+mod route;
+mod run;
+mod serve;
+mod stream;
+mod tcp;
+mod upstream;
+mod worker;
+
+pub use control::client;
+pub use run::{Options, ProxyError, run};

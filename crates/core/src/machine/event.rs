@@ -12,7 +12,7 @@ use crate::unit::Timestamp;
 
 /// One thing that happened, or is about to be done. Once written it never changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
+#[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Event {
     /// A deployment begins: from here on the service is locked by it.
     Planned {
@@ -173,7 +173,6 @@ pub struct Record {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment: Option<DeploymentId>,
     /// What happened.
-    #[serde(flatten)]
     pub event: Event,
 }
 

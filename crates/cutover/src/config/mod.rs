@@ -1,1 +1,96 @@
 //! Reads `cutover.toml`.
+//!
+//! The path of a file: `locate` finds it, `tree` turns the text into nodes that know where they stand, `unknown` holds
+//! every key against the table in `keys`, `overlay` lays the chosen environment over it, `service` reads one
+//! specification per service with a `reader::Reader` that collects mistakes instead of stopping at the first, and
+//! `conflicts` looks at the services together. The reference page is printed from the same table of keys.
+//!
+//! **Invariant.** No input panics, and no value of an environment variable appears in a finding.
+//!
+//! Deliberately absent: serde. It stops at the first wrong type, and a person who moves a whole script into this file makes
+//! several mistakes at once. A file that is not TOML at all is the exception: what follows a broken line is guesswork, so
+//! only the broken lines are reported.
+
+mod conflicts;
+mod env_file;
+mod finding;
+pub mod keys;
+mod locate;
+mod overlay;
+mod reader;
+mod reference;
+mod service;
+mod source;
+mod surroundings;
+mod tree;
+mod unknown;
+pub(crate) mod words;
+
+use std::path::{Path, PathBuf};
+
+use cutover_core::spec::ServiceSpec;
+
+pub(crate) use locate::FILE_NAME;
+
+pub use finding::{ConfigErrors, Finding, Place};
+pub use reference::{example, reference};
+pub use surroundings::Surroundings;
+
+use finding::Findings;
+use reader::Reader;
+use source::Source;
+
+/// A configuration file that was read and found good.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where it was found; absolute.
+    pub path: PathBuf,
+    /// The project's name.
+    pub project: String,
+    /// Its services, in the order of the file.
+    pub services: Vec<ServiceSpec>,
+    /// What is allowed, but probably not meant.
+    pub warnings: Vec<Finding>,
+}
+
+/// Reads the configuration at `path`, or the `cutover.toml` of the current directory or the nearest folder above it, with
+/// `environment` laid over it. Fails with every mistake found, not only the first.
+pub fn load(path: Option<&Path>, environment: Option<&str>) -> Result<Config, ConfigErrors> {
+    load_in(&Surroundings::of_this_process(), path, environment)
+}
+
+/// Like [`load`], with the surroundings given: variables, and the folder that relative paths start from.
+pub fn load_in(
+    surroundings: &Surroundings,
+    path: Option<&Path>,
+    environment: Option<&str>,
+) -> Result<Config, ConfigErrors> {
+    let path = locate::find(&surroundings.directory, path)?;
+    let source = Source::read(&path, surroundings.shown(&path))?;
+    let findings = Findings::default();
+    let config = interpret(&source, environment, surroundings, &findings);
+    findings.into_result(config)
+}
+
+fn interpret(
+    source: &Source,
+    environment: Option<&str>,
+    surroundings: &Surroundings,
+    findings: &Findings,
+) -> Option<Config> {
+    let mut file = tree::parse(source, findings)?;
+    unknown::check(&file, source, findings);
+    overlay::apply(&mut file, environment, source, findings);
+    let reader = Reader::top(&file, source, findings);
+    let project = reader.project();
+    let place =
+        service::Place { project: project.as_deref().unwrap_or_default(), folder: source.folder(), surroundings };
+    let services = read_services(&reader, &place);
+    conflicts::check(&services, source, findings);
+    let services = services.into_iter().map(|service| service.spec).collect();
+    Some(Config { path: source.path.clone(), project: project?, services, warnings: Vec::new() })
+}
+
+fn read_services(top: &Reader, place: &service::Place) -> Vec<service::Read> {
+    top.tables("service").iter().filter_map(|reader| service::read(reader, place)).collect()
+}

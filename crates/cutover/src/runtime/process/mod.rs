@@ -1,1 +1,172 @@
-//! Plain processes.
+//! Runs instances as plain processes.
+//!
+//! Each instance has a supervisor process of its own (see [`crate::supervise`]), which outlives the agent. This side
+//! starts supervisors, and finds instances again by what they left on disk:
+//!
+//! - the **lock** says whether anything of an instance lives ([`lock`]);
+//! - the **record** says who and where ([`record`]);
+//! - a **process** is ours if number, start time and boot agree ([`identity`]), and its offspring if it carries the run's
+//!   mark ([`members`]).
+//!
+//! **Invariant.** Kill the agent or a supervisor at any line: there is never more than one running copy of an instance,
+//! and never one that [`ProcessRuntime::observe`] does not tell.
+//!
+//! Deliberately absent: memory. Nothing here is cached between calls, so that a new agent knows what the old one knew.
+
+pub mod artifact;
+pub mod diagnose;
+pub mod durable;
+mod forget;
+pub mod identity;
+pub mod layout;
+pub mod lock;
+pub mod logs;
+pub mod members;
+pub mod observe;
+pub mod order;
+pub mod party;
+pub mod record;
+pub mod signal;
+pub mod sockets;
+mod start;
+mod stop;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cutover_core::spec::{ProcessSpec, StopSpec};
+use cutover_core::{InstanceId, ReleaseNo, ServiceName};
+use tokio::sync::Mutex;
+use tokio::task::spawn_blocking;
+
+use self::artifact::ArtifactError;
+use self::layout::{InstanceDir, Layout};
+use self::logs::{Follower, LogLine};
+use self::record::Record;
+use crate::engine::port::{Exit, ReleaseOrder, Runtime, RuntimeError, Seen, StartOrder, Stopped};
+
+/// The runtime of plain processes.
+#[derive(Debug, Clone)]
+pub struct ProcessRuntime {
+    layout: Layout,
+    supervisor: PathBuf,
+    /// Held while a release is copied or removed: a second copy of the same one would meddle with the first's.
+    copying: Arc<Mutex<()>>,
+}
+
+impl ProcessRuntime {
+    /// Keeps things below `state`, which need not exist yet, and must be enterable by the users that services run as.
+    /// `supervisor` is the `cutover` executable.
+    pub fn new(state: impl AsRef<Path>, supervisor: impl Into<PathBuf>) -> Self {
+        Self { layout: Layout::new(state.as_ref()), supervisor: supervisor.into(), copying: Arc::default() }
+    }
+
+    /// The last lines of an instance: of its standard output, then of its standard error. What of the two came first
+    /// cannot be told, for the program writes to the files itself and the lines carry no time.
+    pub async fn logs(&self, instance: &InstanceId, lines: usize) -> Vec<LogLine> {
+        let dir = self.dir(instance);
+        spawn_blocking(move || logs::last(&dir, lines)).await.unwrap_or_default()
+    }
+
+    /// The lines that an instance writes from now on, until it ends.
+    pub fn follow(&self, instance: &InstanceId) -> Follower {
+        Follower::new(self.dir(instance))
+    }
+
+    fn dir(&self, instance: &InstanceId) -> InstanceDir {
+        self.layout.instance(instance)
+    }
+}
+
+#[async_trait]
+impl Runtime for ProcessRuntime {
+    async fn fingerprint(&self, spec: &ProcessSpec) -> Result<Option<String>, RuntimeError> {
+        let Some(artifact) = spec.artifact.clone() else { return Ok(None) };
+        Ok(Some(blocking(move || artifact::digest(&artifact)).await??))
+    }
+
+    async fn prepare(&self, order: &ReleaseOrder) -> Result<(), RuntimeError> {
+        let Some(artifact) = order.spec.artifact.clone() else { return Ok(()) };
+        let copying = Arc::clone(&self.copying).lock_owned().await;
+        let to = self.layout.copy(&order.service, order.release, &artifact);
+        let release = self.layout.release(&order.service, order.release);
+        let expected = order.fingerprint.clone();
+        let copy = move || {
+            // Goes along, so that a caller who loses patience does not let a second copy begin beside this one.
+            let _copying = copying;
+            artifact::copy(&artifact, &release, &to, expected.as_deref())
+        };
+        Ok(blocking(copy).await??)
+    }
+
+    async fn start(&self, order: &StartOrder) -> Result<SocketAddr, RuntimeError> {
+        start::start(&self.layout, &self.supervisor, order).await
+    }
+
+    async fn stop(&self, instance: &InstanceId, stop: &StopSpec) -> Result<Stopped, RuntimeError> {
+        stop::stop(&self.layout, instance, stop).await
+    }
+
+    async fn observe(&self) -> Result<Vec<Seen>, RuntimeError> {
+        let what = "could not read the records of the instances";
+        let mut seen = Vec::new();
+        for record in observe::records(&self.layout).map_err(failed(what))? {
+            seen.push(observe::look(&self.layout, record).await.map_err(failed(what))?);
+        }
+        Ok(seen)
+    }
+
+    async fn exited(&self, instance: &InstanceId) -> Exit {
+        let dir = self.dir(instance);
+        match Record::read(&dir) {
+            Ok(Some(record)) => observe::wait(&dir, &record).await.unwrap_or(Exit::Unknown),
+            _ => Exit::Unknown,
+        }
+    }
+
+    async fn tail(&self, instance: &InstanceId, lines: usize) -> Vec<String> {
+        self.logs(instance, lines).await.into_iter().map(|line| line.text).collect()
+    }
+
+    async fn diagnose(&self, instance: &InstanceId) -> Option<String> {
+        let dir = self.dir(instance);
+        let look = move || Record::read(&dir).ok().flatten().and_then(|record| diagnose::diagnose(&dir, &record));
+        spawn_blocking(look).await.ok().flatten()
+    }
+
+    async fn forget(&self, instance: &InstanceId) -> Result<(), RuntimeError> {
+        forget::forget(&self.dir(instance)).await.map_err(failed(format!("could not forget {instance}")))
+    }
+
+    async fn discard(&self, service: &ServiceName, release: ReleaseNo) -> Result<(), RuntimeError> {
+        let copying = Arc::clone(&self.copying).lock_owned().await;
+        let path = self.layout.release(service, release);
+        let what = format!("could not remove the copy of release {release} of {service}");
+        let discard = move || {
+            let _copying = copying;
+            artifact::discard(&path)
+        };
+        blocking(discard).await?.map_err(failed(what))
+    }
+}
+
+/// What was tried, for an I/O error that does not say.
+fn failed(what: impl Into<String>) -> impl FnOnce(io::Error) -> RuntimeError {
+    move |source| RuntimeError::Io { what: what.into(), source }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, RuntimeError> {
+    spawn_blocking(work).await.map_err(|error| failed("a thread that worked with files died")(error.into()))
+}
+
+impl From<ArtifactError> for RuntimeError {
+    fn from(error: ArtifactError) -> Self {
+        match error {
+            ArtifactError::Io { path, source } => Self::Artifact { path, source },
+            ArtifactError::Changed(path) => Self::ArtifactChanged(path),
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! What goes over the agent's socket, as JSON: the types that the agent and its clients share.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /v1/status` | [`Status`] |
+//! | `POST /v1/plan` with [`Request`] | [`cutover_core::plan::Plan`] |
+//! | `POST /v1/deployments` with [`Begin`] | [`Begun`] |
+//! | `GET /v1/deployments/{id}` | [`Story`] |
+//! | `GET /v1/services/{name}/history` | [`History`] |
+//! | `GET /v1/services/{name}/logs?…` | a line of JSON per log line: [`LogEntry`] |
+//! | `GET /v1/events?service=&deployment=&after=&follow=` | a line of JSON per event: [`Record`] |
+//! | `POST /v1/services/{name}/abort` with [`Reason`] | [`Begun`] |
+//! | `POST /v1/services/{name}/lock` with [`LockFor`], `…/unlock` with [`Reason`] | `{}` |
+//! | `POST /v1/stop` | `{}`, and the agent leaves |
+//!
+//! What is refused is answered with 409, what is malformed with 400, what failed with 500: each with a [`Problem`].
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use cutover_core::machine::{Deployment, Duty, Last, Lock, Mark, Outcome, Record};
+use cutover_core::plan::{Kind, Refusal};
+use cutover_core::proof::Proof;
+use cutover_core::{DeploymentId, Failure, Generation, InstanceId, ReleaseNo, ServiceName, Timestamp};
+use serde::{Deserialize, Serialize};
+
+pub use crate::engine::{Request, Want};
+
+/// Everything at a glance.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Status {
+    /// The agent itself.
+    pub agent: AgentStatus,
+    /// The proxy; `None` if it does not answer.
+    pub proxy: Option<ProxyStatus>,
+    /// The services, by name.
+    pub services: Vec<ServiceStatus>,
+}
+
+/// The agent itself.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AgentStatus {
+    /// Its version.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// Since when it runs.
+    pub started: Timestamp,
+    /// Where it keeps its state.
+    pub state: PathBuf,
+    /// Why nothing moves, if the journal cannot be written.
+    pub trouble: Option<Failure>,
+    /// Resident memory in bytes.
+    pub memory: u64,
+}
+
+/// The proxy.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ProxyStatus {
+    /// Its process.
+    pub pid: u32,
+    /// Since when it runs.
+    pub started: Timestamp,
+    /// The generation it serves.
+    pub generation: Generation,
+    /// The generation it should serve.
+    pub wanted: Generation,
+    /// Client connections open now.
+    pub connections: u64,
+    /// Resident memory in bytes.
+    pub memory: u64,
+}
+
+/// One service.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ServiceStatus {
+    /// Its name.
+    pub name: ServiceName,
+    /// Its project.
+    pub project: String,
+    /// The release that serves.
+    pub live: Option<ReleaseNo>,
+    /// Where it can be reached.
+    pub address: Option<String>,
+    /// Its instances, but those that are gone.
+    pub instances: Vec<InstanceStatus>,
+    /// What is running, or stuck.
+    pub deployment: Option<Deployment>,
+    /// The step at work, in words.
+    pub at_work: Option<String>,
+    /// The lock that holds, if one does.
+    pub lock: Option<Lock>,
+    /// How the last deployment ended.
+    pub last: Option<Last>,
+    /// Requests answered since the proxy started.
+    pub served: u64,
+    /// Requests not answered since then.
+    pub failed: u64,
+}
+
+/// One instance.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct InstanceStatus {
+    /// Which.
+    pub instance: InstanceId,
+    /// What it is there for.
+    pub duty: Duty,
+    /// Since when it is down, and how it ended.
+    pub down: Option<(Timestamp, String)>,
+    /// How often it was started again.
+    pub restarts: u32,
+    /// Its own address.
+    pub address: Option<SocketAddr>,
+    /// Its process.
+    pub pid: Option<u32>,
+    /// Its share of new requests, in percent.
+    pub share: f64,
+    /// Requests it has in hand.
+    pub in_flight: u64,
+    /// Streams it has in hand.
+    pub streams: u64,
+}
+
+/// What is to be begun.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Begin {
+    /// What is wanted.
+    pub request: Request,
+    /// Whether to wait while another deployment of the service is running, instead of being refused.
+    #[serde(default)]
+    pub wait: bool,
+}
+
+/// What was begun.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Begun {
+    /// The deployment.
+    pub deployment: DeploymentId,
+}
+
+/// Why somebody does something, and who it is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Reason {
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A lock to be set.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LockFor {
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// For how many seconds at most.
+    pub seconds: u64,
+}
+
+/// One deployment, told from its events.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Story {
+    /// Its summary.
+    pub summary: Summary,
+    /// Its events.
+    pub events: Vec<Record>,
+}
+
+/// What a service has been through.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct History {
+    /// The service.
+    pub service: ServiceName,
+    /// Its releases, newest first.
+    pub releases: Vec<ReleaseRow>,
+    /// Its deployments, newest first.
+    pub deployments: Vec<Summary>,
+}
+
+/// A release that is kept.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ReleaseRow {
+    /// Its number.
+    pub release: ReleaseNo,
+    /// When it was made.
+    pub made: Timestamp,
+    /// The digest of its content.
+    pub fingerprint: Option<String>,
+    /// How it fared.
+    pub mark: Mark,
+    /// Whether it serves now.
+    pub live: bool,
+}
+
+/// A deployment in one line.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Summary {
+    /// Its id.
+    pub deployment: DeploymentId,
+    /// The service.
+    pub service: ServiceName,
+    /// What was asked for.
+    pub kind: Kind,
+    /// From this release.
+    pub from: Option<ReleaseNo>,
+    /// To this one.
+    pub to: Option<ReleaseNo>,
+    /// Who asked.
+    pub by: String,
+    /// Since when.
+    pub began: Timestamp,
+    /// Until when.
+    pub ended: Option<Timestamp>,
+    /// How it ended; `None` while it runs or is stuck.
+    pub outcome: Option<Outcome>,
+    /// What was counted meanwhile.
+    pub proof: Option<Proof>,
+}
+
+/// A line that an instance wrote.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LogEntry {
+    /// Which instance.
+    pub instance: InstanceId,
+    /// `stdout` or `stderr`.
+    pub stream: String,
+    /// The line, without its end.
+    pub text: String,
+}
+
+/// Why something was not done.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Problem {
+    /// What was tried, on what, and what came back.
+    pub error: Failure,
+    /// The refusal, if it is one: then nothing has changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<Refusal>,
+    /// What is live now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live: Option<String>,
+}

@@ -1,0 +1,131 @@
+//! Puts the status together: what is known, beside what the proxy and the machine say right now.
+
+use std::collections::BTreeMap;
+
+use cutover_core::machine::{Duty, ServiceState};
+use cutover_core::spec::{RouteKind, RouteSpec};
+use cutover_core::stats::Stats;
+use cutover_core::table::Mode;
+use cutover_core::{InstanceId, Timestamp};
+
+use super::Agent;
+use super::api::{AgentStatus, InstanceStatus, ProxyStatus, ServiceStatus, Status};
+
+impl Agent {
+    /// Everything at a glance.
+    pub async fn status(&self) -> Status {
+        let world = self.engine.world();
+        let stats = world.router.stats().await.unwrap_or_default();
+        let pids = self.pids().await;
+        let now = world.clock.now();
+        let states: Vec<ServiceState> = {
+            let view = self.engine.ledger().view();
+            view.services.values().filter(|state| !state.removed).cloned().collect()
+        };
+        Status {
+            agent: self.agent_status(),
+            proxy: self.proxy_status(&stats).await,
+            services: states.iter().map(|state| self.service_status(state, &stats, &pids, now)).collect(),
+        }
+    }
+
+    fn agent_status(&self) -> AgentStatus {
+        AgentStatus {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            started: self.started,
+            state: self.state.path().to_owned(),
+            trouble: self.engine.ledger().view().trouble.clone(),
+            memory: resident(std::process::id()),
+        }
+    }
+
+    async fn proxy_status(&self, stats: &Stats) -> Option<ProxyStatus> {
+        let info = self.router.info().await?;
+        Some(ProxyStatus {
+            pid: info.pid,
+            started: info.started,
+            generation: info.generation,
+            wanted: self.engine.board().acknowledged(),
+            connections: stats.connections,
+            memory: resident(info.pid),
+        })
+    }
+
+    async fn pids(&self) -> BTreeMap<InstanceId, u32> {
+        let seen = self.engine.world().runtime.observe().await.unwrap_or_default();
+        seen.into_iter().filter_map(|seen| Some((seen.instance, seen.pid?))).collect()
+    }
+
+    fn service_status(
+        &self,
+        state: &ServiceState,
+        stats: &Stats,
+        pids: &BTreeMap<InstanceId, u32>,
+        now: Timestamp,
+    ) -> ServiceStatus {
+        let release = {
+            let view = self.engine.ledger().view();
+            let newest = state.routed.or(state.live).or_else(|| state.releases.keys().next_back().copied());
+            newest.and_then(|no| view.release(&state.name, no))
+        };
+        let counters = stats.service(&state.name);
+        ServiceStatus {
+            name: state.name.clone(),
+            project: release.as_ref().map(|release| release.spec.project.clone()).unwrap_or_default(),
+            live: state.live,
+            address: release.and_then(|release| release.spec.route.as_ref().map(address)),
+            instances: instances(state, stats, pids),
+            deployment: state.deployment.clone(),
+            at_work: state.at_work(),
+            lock: state.lock_at(now).cloned(),
+            last: state.last.clone(),
+            served: counters.map_or(0, |c| c.served),
+            failed: counters.map_or(0, |c| c.failed),
+        }
+    }
+}
+
+fn instances(state: &ServiceState, stats: &Stats, pids: &BTreeMap<InstanceId, u32>) -> Vec<InstanceStatus> {
+    let weight = |mode: Option<Mode>| if let Some(Mode::Serving { weight }) = mode { f64::from(weight) } else { 0.0 };
+    let total: f64 = state.instances.values().map(|instance| weight(instance.mode())).sum();
+    let present = state.instances.iter().filter(|(_, instance)| instance.duty != Duty::Gone);
+    present
+        .map(|(id, instance)| {
+            let counters = stats.target(id);
+            InstanceStatus {
+                instance: id.clone(),
+                duty: instance.duty,
+                down: instance.down.clone(),
+                restarts: instance.attempt,
+                address: instance.address,
+                pid: pids.get(id).copied(),
+                share: if total > 0.0 { weight(instance.mode()) / total * 100.0 } else { 0.0 },
+                in_flight: counters.map_or(0, |c| c.in_flight),
+                streams: counters.map_or(0, |c| c.streams),
+            }
+        })
+        .collect()
+}
+
+/// Where a route can be reached from this machine, for people.
+pub fn address(route: &RouteSpec) -> String {
+    let here = |ip: std::net::IpAddr| if ip.is_unspecified() { "127.0.0.1".to_owned() } else { ip.to_string() };
+    let port = route.listen.port();
+    match &route.kind {
+        RouteKind::Tcp => format!("tcp://{}:{port}", here(route.listen.ip())),
+        RouteKind::Http { hosts, path } => {
+            let host = hosts.first().cloned().unwrap_or_else(|| here(route.listen.ip()));
+            let port = if port == 80 { String::new() } else { format!(":{port}") };
+            format!("http://{host}{port}{path}")
+        }
+    }
+}
+
+/// Resident memory of a process in bytes; 0 if it cannot be read.
+pub(super) fn resident(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib: Option<u64> = line.and_then(|line| line.trim().trim_end_matches(" kB").trim().parse().ok());
+    kib.unwrap_or(0) * 1024
+}

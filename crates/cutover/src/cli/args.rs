@@ -1,0 +1,324 @@
+//! What can be written on the command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use cutover_core::ServiceName;
+use cutover_core::unit::duration;
+
+/// Moves a service to its next release without losing a request.
+#[derive(Debug, Parser)]
+#[command(name = "cutover", version, about, after_help = EXIT_CODES, disable_help_subcommand = true)]
+pub struct Arguments {
+    /// The configuration file; else cutover.toml here or in a folder above
+    #[arg(long, short, global = true, env = "CUTOVER_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The environment whose settings overlay the others
+    #[arg(long, short, global = true, env = "CUTOVER_ENV", value_name = "NAME")]
+    pub env: Option<String>,
+    /// Where the agent keeps its state
+    #[arg(long, global = true, env = "CUTOVER_STATE", value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Answer in JSON, one value a line
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// Shown below the help, and in the reference.
+pub const EXIT_CODES: &str = "\
+Exit codes: 0 done (or nothing to do) · 1 failed · 2 wrong command line or configuration · 3 refused, nothing has changed ·
+4 rolled back, what was live before still is · 5 stuck, a person is needed";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs, reason = "the help texts of the arguments say it")]
+pub enum Verb {
+    /// Write a first cutover.toml for the program in this folder
+    Init(InitArgs),
+    /// Read the configuration and say everything that is wrong with it
+    Check,
+    /// Show what a deployment would do, and do nothing
+    Plan(DeployArgs),
+    /// Move services to a new release
+    Deploy(DeployArgs),
+    /// Go back to the release before, or to another one
+    Rollback(RollbackArgs),
+    /// What is live, what is running, what is wrong
+    Status(StatusArgs),
+    /// The releases and deployments of a service
+    History(ServiceArgs),
+    /// One deployment, step by step
+    Show(ShowArgs),
+    /// What the instances wrote
+    Logs(LogsArgs),
+    /// Replace the instances of the live release by new ones
+    Restart(ServiceArgs),
+    /// Run more or fewer instances
+    Scale(ScaleArgs),
+    /// Stop a service; its releases stay
+    Stop(ServiceArgs),
+    /// Stop a service and remove its releases and its route
+    Remove(ServiceArgs),
+    /// Turn a running deployment back
+    Abort(AbortArgs),
+    /// Keep others from deploying for a while
+    Lock(LockArgs),
+    /// What happened, from the journal
+    Events(EventsArgs),
+    /// Put a strict load on an address and count what is lost
+    Meter(Box<MeterArgs>),
+    /// See it work: deploy a sample program under load, in a temporary directory
+    Demo(DemoArgs),
+    /// The agent of this machine
+    Agent(AgentVerb),
+    /// The proxy of this machine
+    Proxy(ProxyVerb),
+    /// A completion script for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    #[command(hide = true)]
+    Sample(cutover_sample::Options),
+}
+
+/// For `init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The folder to look at
+    #[arg(default_value = ".")]
+    pub directory: PathBuf,
+    /// Replace a cutover.toml that exists
+    #[arg(long)]
+    pub force: bool,
+    /// Print the file instead of writing it
+    #[arg(long)]
+    pub print: bool,
+}
+
+/// For `plan` and `deploy`.
+#[derive(Debug, Args)]
+pub struct DeployArgs {
+    /// The services; all of the configuration if none is named
+    pub services: Vec<ServiceName>,
+    /// Deploy even if nothing has changed
+    #[arg(long)]
+    pub again: bool,
+    /// Wait while another deployment of the service is running
+    #[arg(long)]
+    pub wait: bool,
+    /// Return as soon as it has begun
+    #[arg(long, short)]
+    pub detach: bool,
+}
+
+/// For verbs that take one service.
+#[derive(Debug, Args)]
+pub struct ServiceArgs {
+    /// The service; not needed if there is only one
+    pub service: Option<ServiceName>,
+}
+
+/// For `rollback`.
+#[derive(Debug, Args)]
+pub struct RollbackArgs {
+    /// The service; not needed if there is only one
+    pub service: Option<ServiceName>,
+    /// The release to go back to; else the newest that served before
+    #[arg(long, value_name = "RELEASE")]
+    pub to: Option<u32>,
+}
+
+/// For `scale`.
+#[derive(Debug, Args)]
+pub struct ScaleArgs {
+    /// How many: `3`, or `web=3`
+    #[arg(value_name = "[SERVICE=]REPLICAS")]
+    pub replicas: String,
+}
+
+/// For `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Only this service
+    pub service: Option<ServiceName>,
+    /// Look again every second
+    #[arg(long, short)]
+    pub watch: bool,
+}
+
+/// For `show`.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// The deployment's number; else the last one
+    pub deployment: Option<u64>,
+}
+
+/// For `logs`.
+#[derive(Debug, Args)]
+pub struct LogsArgs {
+    /// The service; not needed if there is only one
+    pub service: Option<ServiceName>,
+    /// Of this release; else of the live one
+    #[arg(long, short)]
+    pub release: Option<u32>,
+    /// Of this instance: the number behind the `i` of its name
+    #[arg(long, short)]
+    pub instance: Option<u32>,
+    /// How many of the last lines of each instance
+    #[arg(long, short = 'n', default_value_t = 100)]
+    pub lines: usize,
+    /// Go on with what is written from now on
+    #[arg(long, short)]
+    pub follow: bool,
+}
+
+/// For `abort`.
+#[derive(Debug, Args)]
+pub struct AbortArgs {
+    /// The service; not needed if there is only one
+    pub service: Option<ServiceName>,
+    /// Why, for those who read the history
+    #[arg(long, short = 'm', default_value = "by hand")]
+    pub reason: String,
+}
+
+/// For `lock`.
+#[derive(Debug, Args)]
+pub struct LockArgs {
+    /// The service; not needed if there is only one
+    pub service: Option<ServiceName>,
+    /// Why, for those who find it locked
+    #[arg(long, short = 'm', default_value = "by hand")]
+    pub reason: String,
+    /// When the lock ends by itself
+    #[arg(long = "for", value_name = "TIME", default_value = "1h", value_parser = duration::parse)]
+    pub time: Duration,
+    /// Release the lock instead
+    #[arg(long)]
+    pub release: bool,
+}
+
+/// For `events`.
+#[derive(Debug, Args)]
+pub struct EventsArgs {
+    /// Only of this service
+    pub service: Option<ServiceName>,
+    /// Only of this deployment
+    #[arg(long, short)]
+    pub deployment: Option<u64>,
+    /// Only those behind this number
+    #[arg(long, default_value_t = 0)]
+    pub after: u64,
+    /// Go on with what happens from now on
+    #[arg(long, short)]
+    pub follow: bool,
+}
+
+/// For `meter`.
+#[derive(Debug, Args)]
+pub struct MeterArgs {
+    /// The address: http://host[:port][/path]
+    #[arg(long)]
+    pub url: String,
+    /// Requests a second, over all clients; 0 for as fast as they go
+    #[arg(long, default_value_t = 100.0)]
+    pub rate: f64,
+    /// Clients that reuse a connection without looking
+    #[arg(long, default_value_t = 8)]
+    pub reused: usize,
+    /// Clients that look whether a connection was closed before they reuse it
+    #[arg(long, default_value_t = 4)]
+    pub peek: usize,
+    /// Clients that open a connection for each request
+    #[arg(long, default_value_t = 4)]
+    pub fresh: usize,
+    /// How long an answer may take
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration::parse)]
+    pub timeout: Duration,
+    /// How long to measure, if no command is given
+    #[arg(long = "for", value_name = "TIME", default_value = "10s", value_parser = duration::parse)]
+    pub time: Duration,
+    /// The Host header
+    #[arg(long)]
+    pub host: Option<String>,
+    /// A header of the answers that names the release
+    #[arg(long, value_name = "HEADER")]
+    pub release_header: Option<String>,
+    /// The program to run meanwhile: how many requests does it drop?
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+/// For `demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Requests a second
+    #[arg(long, default_value_t = 500.0)]
+    pub rate: f64,
+    /// Leave everything running and say where, instead of cleaning up
+    #[arg(long)]
+    pub keep: bool,
+}
+
+/// `agent …`
+#[derive(Debug, Args)]
+pub struct AgentVerb {
+    /// What to do
+    #[command(subcommand)]
+    pub verb: AgentAction,
+}
+
+/// What an agent can be asked.
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs, reason = "the help texts of the arguments say it")]
+pub enum AgentAction {
+    /// Be the agent, in the foreground
+    Run(AgentRunArgs),
+    /// Who the agent is, and how it fares
+    Status,
+    /// Let the agent leave; instances and proxy go on
+    Stop,
+}
+
+/// For `agent run`.
+#[derive(Debug, Args)]
+pub struct AgentRunArgs {
+    /// Let the members of this group use the socket
+    #[arg(long, value_name = "GROUP")]
+    pub socket_group: Option<String>,
+    /// Leave the terminal's session
+    #[arg(long, hide = true)]
+    pub detached: bool,
+}
+
+/// `proxy …`
+#[derive(Debug, Args)]
+pub struct ProxyVerb {
+    /// What to do
+    #[command(subcommand)]
+    pub verb: ProxyAction,
+}
+
+/// What can be asked about the proxy.
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs, reason = "the help texts of the arguments say it")]
+pub enum ProxyAction {
+    /// Be the proxy, in the foreground: the agent does this by itself
+    Run(ProxyRunArgs),
+    /// Who the proxy is, what it serves, and how much
+    Status,
+}
+
+/// For `proxy run`.
+#[derive(Debug, Args)]
+pub struct ProxyRunArgs {
+    /// How many threads; as many as there are processors if not given
+    #[arg(long)]
+    pub threads: Option<usize>,
+}

@@ -1,0 +1,157 @@
+//! Follows a deployment to its end.
+//!
+//! The deployment belongs to the agent, not to us: if the agent goes away it is started again and takes the deployment up, and
+//! we go on where we were. Ctrl-C and SIGTERM ask for an abort; a second one lets go of it.
+
+use std::time::Duration;
+
+use cutover_core::machine::{Event, Outcome, Record};
+use cutover_core::proof::Proof;
+use cutover_core::{DeploymentId, Failure, ServiceName};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::context::Context;
+use super::error::{CliError, Kind};
+use super::show::progress::Progress;
+use super::{caller, show};
+use crate::agent::api::Reason;
+use crate::client::{Client, ClientError};
+
+/// The pause before looking for the agent again.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// How it ended.
+enum End {
+    Over { outcome: Outcome, proof: Option<Proof> },
+    Stuck(Failure),
+}
+
+/// Follows it, shows it, and turns its outcome into ours.
+pub async fn to_the_end(
+    context: &Context,
+    client: &Client,
+    service: &ServiceName,
+    deployment: DeploymentId,
+) -> Result<(), CliError> {
+    let mut progress = Progress::new(&context.printer);
+    let mut follower = Follower { context, client, service, deployment, after: 0, asked_to_abort: false };
+    let end = follower.follow(&mut progress).await;
+    progress.finish();
+    match end? {
+        End::Stuck(failure) => {
+            let summary = format!("{service} is stuck: what was begun could not be undone: {}", failure.summary);
+            let failure = Failure { summary, ..failure };
+            let command = format!("look at it, then `cutover abort {service}` tries the undo again");
+            let failure = Failure { hint: failure.hint.or(Some(command)), ..failure };
+            Err(CliError::new(Kind::Stuck, failure))
+        }
+        End::Over { outcome: Outcome::Done, proof } => {
+            context.printer.line(show::proof::text(proof.as_ref()));
+            Ok(())
+        }
+        End::Over { outcome: Outcome::RolledBack { failure, aborted }, proof } => {
+            context.printer.line(show::proof::text(proof.as_ref()));
+            let live = show::live_line(client, service).await;
+            let kind = if aborted { Kind::Aborted } else { Kind::RolledBack };
+            Err(CliError { live, ..CliError::new(kind, failure) })
+        }
+    }
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+pub async fn interrupted() {
+    match Signals::new() {
+        Ok(mut signals) => signals.next().await,
+        Err(_) => std::future::pending().await,
+    }
+}
+
+struct Follower<'a> {
+    context: &'a Context,
+    client: &'a Client,
+    service: &'a ServiceName,
+    deployment: DeploymentId,
+    after: u64,
+    asked_to_abort: bool,
+}
+
+impl Follower<'_> {
+    async fn follow(&mut self, progress: &mut Progress) -> Result<End, CliError> {
+        let mut signals = Signals::new()?;
+        loop {
+            let path = format!("/v1/events?deployment={}&after={}&follow=true", self.deployment, self.after);
+            match self.read(&path, progress, &mut signals).await {
+                Ok(Some(end)) => return Ok(end),
+                // The agent left or died in the middle: the next one takes the deployment up, and so do we.
+                Ok(None) | Err(ClientError::Broken(_) | ClientError::NoAgent(..)) => {
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                    self.context.agent().await?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn read(
+        &mut self,
+        path: &str,
+        progress: &mut Progress,
+        signals: &mut Signals,
+    ) -> Result<Option<End>, ClientError> {
+        let mut records = self.client.lines::<Record>(path).await?;
+        loop {
+            let record = tokio::select! {
+                record = records.next() => record?,
+                () = signals.next() => {
+                    self.interrupted().await?;
+                    continue;
+                }
+            };
+            let Some(record) = record else { return Ok(None) };
+            self.after = record.seq;
+            progress.take(&record);
+            match record.event {
+                Event::Ended { outcome, proof } => return Ok(Some(End::Over { outcome, proof })),
+                Event::UndoFailed { failure, .. } => return Ok(Some(End::Stuck(failure))),
+                _ => {}
+            }
+        }
+    }
+
+    async fn interrupted(&mut self) -> Result<(), ClientError> {
+        if self.asked_to_abort {
+            let service = self.service;
+            let goes_on = format!("the deployment goes on without you; `cutover events -f {service}` follows it");
+            self.context.printer.remark(goes_on);
+            std::process::exit(1);
+        }
+        self.asked_to_abort = true;
+        let why = Reason { by: caller::name(), reason: "interrupted at the terminal".to_owned() };
+        let path = format!("/v1/services/{}/abort", self.service);
+        match self.client.post::<serde_json::Value>(&path, &why).await {
+            Ok(_) => self.context.printer.remark("asked the agent to turn back; interrupt again to leave it alone"),
+            Err(ClientError::Problem(problem)) => self.context.printer.remark(problem.error.to_string()),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, CliError> {
+        let listen = |kind| signal(kind).map_err(|error| CliError::io("could not listen for signals", &error));
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

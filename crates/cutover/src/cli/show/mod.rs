@@ -1,0 +1,37 @@
+//! How things look in words: one file per kind of thing. All of it is text made from values; nothing here asks anybody.
+
+pub mod event;
+pub mod history;
+pub mod plan;
+pub mod progress;
+pub mod proof;
+pub mod status;
+pub mod story;
+pub mod time;
+
+use cutover_core::ServiceName;
+use cutover_core::plan::Refusal;
+
+use crate::agent::api::{Problem, Status};
+use crate::client::Client;
+
+/// Whether the problem is that there is nothing to do.
+pub fn is_unchanged(problem: &Problem) -> bool {
+    matches!(problem.refusal, Some(Refusal::Unchanged { .. }))
+}
+
+/// Says that there is nothing to do.
+pub fn unchanged(problem: &Problem) -> String {
+    let hint = problem.error.hint.as_deref().unwrap_or_default();
+    format!("{}\n  {hint}", problem.error.summary)
+}
+
+/// What is live of a service, in a sentence; `None` if the agent does not say.
+pub async fn live_line(client: &Client, service: &ServiceName) -> Option<String> {
+    let status: Status = client.get("/v1/status").await.ok()?;
+    let found = status.services.into_iter().find(|found| found.name == *service)?;
+    Some(match found.live {
+        Some(release) => format!("release {release} of {service} is live, as before"),
+        None => format!("nothing of {service} is live"),
+    })
+}

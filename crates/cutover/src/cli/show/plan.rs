@@ -1,0 +1,74 @@
+//! A plan, as `cutover plan` shows it.
+
+use std::net::SocketAddr;
+
+use console::style;
+use cutover_core::plan::{Plan, Step};
+use cutover_core::spec::ServiceSpec;
+use cutover_core::unit::duration;
+
+/// The plan: what starts, what stops, and the steps between.
+pub fn text(plan: &Plan, spec: &ServiceSpec) -> String {
+    let release =
+        |no: Option<_>| no.map_or("nothing".to_owned(), |no: cutover_core::ReleaseNo| format!("release {no}"));
+    let mut text = format!("{} {}: {} → {}\n", plan.service, plan.kind.verb(), release(plan.from), release(plan.to));
+    for instance in plan.starts() {
+        text.push_str(&format!("  {} {instance}  {}\n", style("+").green(), spec.process.command.join(" ")));
+    }
+    for instance in plan.retires() {
+        text.push_str(&format!("  {} {instance}\n", style("-").red()));
+    }
+    for (index, step) in plan.steps.iter().enumerate() {
+        text.push_str(&format!(
+            "  {:>2}. {:<9} {}\n",
+            index + 1,
+            step.name(),
+            meaning(step, spec.route.as_ref().map(|r| r.listen))
+        ));
+    }
+    for note in &plan.notes {
+        text.push_str(&format!("  {} {note}\n", style("note:").yellow()));
+    }
+    text
+}
+
+/// What a step does, in words.
+pub fn meaning(step: &Step, listen: Option<SocketAddr>) -> String {
+    let count = |instances: &Vec<_>| match instances.len() {
+        1 => "1 instance".to_owned(),
+        several => format!("{several} instances"),
+    };
+    match step {
+        Step::Prepare { release } => format!("copy what release {release} runs"),
+        Step::Start { instances } => format!("start {} beside what serves", count(instances)),
+        Step::Ready { within, .. } => format!("probe each on its own address, for {} at most", duration::text(*within)),
+        Step::WarmUp { .. } => "make warm-up requests".to_owned(),
+        Step::Smoke { instance, .. } => format!("run the smoke command against {instance}"),
+        Step::Register { .. } => {
+            "make them known to the proxy, without traffic, and look at each through it".to_owned()
+        }
+        Step::Shift { to, from } => match (to.len(), from.len(), listen) {
+            (0, _, _) => format!("take {} out of the traffic", count(from)),
+            (_, _, None) => format!("{} take over", count(to)),
+            (_, _, Some(listen)) => format!("move all traffic of {listen} at once, and look that it moved"),
+        },
+        Step::Drain { within, .. } => {
+            format!("let requests in flight finish, for {} at most; streams go on", duration::text(*within))
+        }
+        Step::Watch { time, .. } => format!("observe for {}, with the way back open", duration::text(*time)),
+        Step::Commit { .. } => "from here on it counts".to_owned(),
+        Step::Retire { instances } => {
+            format!("stop {}, or in the background when their streams have ended", count(instances))
+        }
+        Step::Prune { releases, .. } if releases.is_empty() => {
+            "remove logs of instances that ended long ago".to_owned()
+        }
+        Step::Prune { releases, .. } => format!(
+            "remove {} that no roll back needs",
+            match releases.len() {
+                1 => "1 release".to_owned(),
+                several => format!("{several} releases"),
+            }
+        ),
+    }
+}

@@ -1,0 +1,136 @@
+//! A deployment as it goes: a list of all stages on a terminal, plain lines in a pipe, values in JSON.
+
+use std::time::Duration;
+
+use console::style;
+use cutover_core::Timestamp;
+use cutover_core::machine::{Event, Record};
+use cutover_core::plan::{Plan, Step};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use super::super::printer::Printer;
+use super::{event, time};
+
+/// Shows events as they come.
+pub struct Progress {
+    printer: Printer,
+    plan: Option<Plan>,
+    since: Timestamp,
+    stages: Option<Stages>,
+}
+
+/// The list of stages on a terminal.
+struct Stages {
+    all: MultiProgress,
+    bars: Vec<ProgressBar>,
+}
+
+impl Progress {
+    /// For the printer's kind of output.
+    pub fn new(printer: &Printer) -> Self {
+        Self { printer: printer.clone(), plan: None, since: Timestamp(0), stages: None }
+    }
+
+    /// Shows one event.
+    pub fn take(&mut self, record: &Record) {
+        self.printer.value(record);
+        if let Event::Planned { plan, by, .. } = &record.event {
+            self.begin(plan, by);
+        }
+        let took = record.at.since(self.since);
+        match &record.event {
+            Event::StepStarted { step, .. } => {
+                self.since = record.at;
+                self.spin(*step);
+            }
+            Event::UndoStarted { .. } => self.since = record.at,
+            Event::StepDone { step } => self.tick(*step, took),
+            Event::StepFailed { step, failure } => {
+                self.cross(*step);
+                self.say(format!("  {} {}: {}", style("✗").red(), self.name(*step), failure.summary));
+            }
+            Event::UndoDone { step } if self.step(*step).is_some_and(Step::has_undo) => {
+                self.say(format!("  {} undo {}  {}", style("↶").yellow(), self.name(*step), time::length(took)));
+            }
+            Event::Planned { .. } | Event::UndoDone { .. } | Event::Ended { .. } => {}
+            other => self.say(format!("    {}", event::what(other))),
+        }
+    }
+
+    /// Leaves the list as it is.
+    pub fn finish(&mut self) {
+        if let Some(stages) = self.stages.take() {
+            stages.bars.iter().filter(|bar| !bar.is_finished()).for_each(ProgressBar::abandon);
+        }
+    }
+
+    fn begin(&mut self, plan: &Plan, by: &str) {
+        let release = |no: Option<_>| no.map_or("nothing".to_owned(), |no: cutover_core::ReleaseNo| no.to_string());
+        let (from, to) = (release(plan.from), release(plan.to));
+        let head = format!("{}: {} {from} → {to}, by {by}", style(&plan.service).bold(), plan.kind.verb());
+        self.printer.line(head);
+        plan.notes.iter().for_each(|note| self.printer.line(format!("  {} {note}", style("note:").yellow())));
+        self.plan = Some(plan.clone());
+        if self.printer.live() {
+            let all = MultiProgress::new();
+            let bars = plan.steps.iter().map(|step| waiting(&all, step)).collect();
+            self.stages = Some(Stages { all, bars });
+        }
+    }
+
+    fn spin(&self, step: usize) {
+        let Some(bar) = self.bar(step) else { return };
+        bar.set_style(template("  {spinner:.cyan} {msg:<10} {elapsed}"));
+        bar.reset_elapsed();
+        bar.enable_steady_tick(Duration::from_millis(80));
+    }
+
+    fn tick(&self, step: usize, took: Duration) {
+        match self.bar(step) {
+            None => self.say(format!("  {} {:<9} {}", style("✓").green(), self.name(step), time::length(took))),
+            Some(bar) => {
+                bar.set_style(template("{msg}"));
+                let line = format!("  {} {:<10} {}", style("✓").green(), self.name(step), time::length(took));
+                bar.finish_with_message(line);
+            }
+        }
+    }
+
+    fn cross(&self, step: usize) {
+        if let Some(bar) = self.bar(step) {
+            bar.set_style(template("{msg}"));
+            bar.abandon_with_message(format!("  {} {}", style("✗").red(), self.name(step)));
+        }
+    }
+
+    fn say(&self, line: String) {
+        match &self.stages {
+            Some(stages) => drop(stages.all.println(line)),
+            None => self.printer.line(line),
+        }
+    }
+
+    fn step(&self, index: usize) -> Option<&Step> {
+        self.plan.as_ref()?.steps.get(index)
+    }
+
+    fn name(&self, index: usize) -> &'static str {
+        self.step(index).map_or("?", Step::name)
+    }
+
+    fn bar(&self, index: usize) -> Option<&ProgressBar> {
+        self.stages.as_ref()?.bars.get(index)
+    }
+}
+
+fn waiting(all: &MultiProgress, step: &Step) -> ProgressBar {
+    let bar = all.add(ProgressBar::new_spinner());
+    bar.set_style(template("  {msg:.dim}"));
+    bar.set_message(format!("· {}", step.name()));
+    bar.tick();
+    bar
+}
+
+fn template(text: &str) -> ProgressStyle {
+    ProgressStyle::with_template(text).unwrap_or_else(|_| ProgressStyle::default_spinner())
+}

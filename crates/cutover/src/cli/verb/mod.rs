@@ -1,0 +1,18 @@
+//! The verbs, one file each; those that differ only in what they ask for share one.
+
+pub mod abort;
+pub mod agent;
+pub mod change;
+pub mod check;
+pub mod demo;
+pub mod deploy;
+pub mod events;
+pub mod history;
+pub mod init;
+pub mod lock;
+pub mod logs;
+pub mod meter;
+pub mod plan;
+pub mod proxy;
+pub mod show;
+pub mod status;

@@ -1,0 +1,27 @@
+//! `cutover show`
+
+use super::super::args::ShowArgs;
+use super::super::context::Context;
+use super::super::error::{CliError, Kind};
+use super::super::show;
+use crate::agent::api::{Status, Story};
+use cutover_core::Failure;
+
+/// Shows one deployment step by step: the one that is named, else the newest of all.
+pub async fn show(args: &ShowArgs, context: &Context) -> Result<(), CliError> {
+    let client = context.agent().await?;
+    let deployment = match args.deployment {
+        Some(deployment) => deployment,
+        None => {
+            let status: Status = client.get("/v1/status").await?;
+            let running = status.services.iter().filter_map(|s| s.deployment.as_ref().map(|d| d.id.0));
+            let last = status.services.iter().filter_map(|s| s.last.as_ref().map(|last| last.deployment.0));
+            let newest = running.chain(last).max();
+            newest.ok_or_else(|| CliError::new(Kind::Failed, Failure::new("nothing has been deployed here yet")))?
+        }
+    };
+    let story: Story = client.get(&format!("/v1/deployments/{deployment}")).await?;
+    context.printer.value(&story);
+    context.printer.line(show::story::text(&story));
+    Ok(())
+}

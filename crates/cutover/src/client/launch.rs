@@ -1,0 +1,57 @@
+//! Starts an agent in the background.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use cutover_core::Failure;
+use tokio::net::UnixStream;
+
+use crate::agent::StateDir;
+
+/// How long an agent may take from its start to its first answer.
+const FIRST_ANSWER: Duration = Duration::from_secs(15);
+
+/// Starts an agent on this state directory, and returns when it answers. If another one was faster, that one will do.
+pub async fn launch(state: &Path) -> Result<u32, Failure> {
+    let directory = StateDir::open(state).map_err(|error| {
+        let failure = Failure::because("could not start an agent", &error);
+        Failure { hint: error.hint().map(str::to_owned), ..failure }
+    })?;
+    let failed = |error: &std::io::Error| Failure::because("could not start an agent", error);
+    let log = OpenOptions::new().create(true).append(true).mode(0o600).open(directory.log());
+    let log = log.map_err(|error| failed(&error))?;
+    let said_before = log.metadata().map_or(0, |metadata| metadata.len());
+    let executable = std::env::current_exe().map_err(|error| failed(&error))?;
+    let mut command = Command::new(executable);
+    command.args(["agent", "run", "--detached", "--state"]).arg(directory.path());
+    command.current_dir("/").stdin(Stdio::null());
+    command.stdout(log.try_clone().map_err(|error| failed(&error))?).stderr(log);
+    let mut child = command.spawn().map_err(|error| failed(&error))?;
+    let begun = Instant::now();
+    loop {
+        if UnixStream::connect(directory.socket()).await.is_ok() {
+            return Ok(pid_of_launched(&directory).unwrap_or(child.id()));
+        }
+        let left = child.try_wait().ok().flatten();
+        if left.is_some() || begun.elapsed() > FIRST_ANSWER {
+            return Err(never_answered(&directory, said_before));
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// The process that holds the directory.
+pub fn pid_of_launched(directory: &StateDir) -> Option<u32> {
+    std::fs::read_to_string(directory.path().join("agent.lock")).ok()?.trim().parse().ok()
+}
+
+fn never_answered(directory: &StateDir, said_before: u64) -> Failure {
+    let all = std::fs::read(directory.log()).unwrap_or_default();
+    let new = String::from_utf8_lossy(&all[usize::try_from(said_before).unwrap_or(0).min(all.len())..]).into_owned();
+    let lines: Vec<String> = new.lines().map(str::to_owned).collect();
+    let failure = Failure::new("an agent was started, but does not answer").log(lines);
+    failure.hint(format!("its log is {}", directory.log().display()))
+}

@@ -1,0 +1,119 @@
+//! Looks at the services together: what each may ask for alone, but not at the same time.
+
+use std::net::{IpAddr, SocketAddr};
+
+use cutover_core::spec::{Ports, RouteKind, RouteSpec};
+use cutover_core::table::Network;
+
+use super::finding::Findings;
+use super::service::Read;
+use super::source::Source;
+use super::tree::Offset;
+
+/// Adds a mistake for every two services that cannot live together.
+pub(super) fn check(services: &[Read], source: &Source, findings: &Findings) {
+    let pairs = Pairs { source, findings };
+    for (index, second) in services.iter().enumerate() {
+        for first in &services[..index] {
+            pairs.routes(first, second);
+            pairs.ports(first, second);
+            pairs.port_and_listener(first, second);
+            pairs.port_and_listener(second, first);
+        }
+        pairs.port_and_listener(second, second);
+    }
+}
+
+struct Pairs<'a> {
+    source: &'a Source,
+    findings: &'a Findings,
+}
+
+impl Pairs<'_> {
+    fn conflict(&self, at: Offset, message: String, hint: &str) {
+        self.findings.mistake(Some(self.source.place(at)), message).hint(hint);
+    }
+
+    fn routes(&self, first: &Read, second: &Read) {
+        let (Some(a), Some(b)) = (&first.spec.route, &second.spec.route) else { return };
+        if a.listen == b.listen {
+            self.shared_listener(first, second, a, b);
+        } else if a.listen.port() == b.listen.port() && (covers(a.listen, b.listen) || covers(b.listen, a.listen)) {
+            let (name, other) = (&second.spec.name, &first.spec.name);
+            let message =
+                format!("{name} listens on {}, and {other} on {}: both take the same port", b.listen, a.listen);
+            self.conflict(
+                second.listen_at,
+                message,
+                "write the same address for both, and tell them apart by hosts or path",
+            );
+        }
+    }
+
+    fn shared_listener(&self, first: &Read, second: &Read, a: &RouteSpec, b: &RouteSpec) {
+        let (name, other, listen) = (&second.spec.name, &first.spec.name, b.listen);
+        let (RouteKind::Http { hosts, path }, RouteKind::Http { hosts: other_hosts, path: other_path }) =
+            (&b.kind, &a.kind)
+        else {
+            let message = format!("{name} and {other} both listen on {listen}, and not both are HTTP");
+            return self.conflict(second.listen_at, message, "a TCP route needs an address of its own");
+        };
+        if let Some(host) = shared_host(hosts, other_hosts).filter(|_| path == other_path) {
+            let message = format!("{name} and {other} both take {host}, path {path}, on {listen}");
+            self.conflict(second.listen_at, message, "tell them apart by hosts or path");
+        }
+        if !same_set(&a.trusted, &b.trusted) {
+            let message = format!("{name} and {other} share {listen} but trust different peers");
+            self.conflict(
+                second.trusted_at,
+                message,
+                "write the same trusted list for both; it belongs to the address",
+            );
+        }
+    }
+
+    fn ports(&self, first: &Read, second: &Read) {
+        let shared = fixed(second).iter().find(|port| fixed(first).contains(port));
+        if let Some(port) = shared {
+            let message = format!("{} and {} both use port {port}", second.spec.name, first.spec.name);
+            self.conflict(second.ports_at, message, "give each service ports of its own, or leave ports out");
+        }
+    }
+
+    fn port_and_listener(&self, owner: &Read, routed: &Read) {
+        let Some(route) = &routed.spec.route else { return };
+        let port = route.listen.port();
+        if fixed(owner).contains(&port) {
+            let (name, other) = (&owner.spec.name, &routed.spec.name);
+            let message = format!("port {port} is for instances of {name}, but the proxy listens there for {other}");
+            self.conflict(owner.ports_at, message, "instances and the proxy need different ports");
+        }
+    }
+}
+
+fn fixed(service: &Read) -> &[u16] {
+    match &service.spec.process.ports {
+        Ports::Fixed(ports) => ports,
+        Ports::Automatic => &[],
+    }
+}
+
+/// Whether listening on `wide` takes connections to `narrow` too. `[::]` stands for IPv4 as well, as on Linux.
+fn covers(wide: SocketAddr, narrow: SocketAddr) -> bool {
+    match wide.ip() {
+        IpAddr::V4(ip) => ip.is_unspecified() && narrow.is_ipv4(),
+        IpAddr::V6(ip) => ip.is_unspecified(),
+    }
+}
+
+/// A host that both take, as a part of a sentence; no host at all stands for any.
+fn shared_host(a: &[String], b: &[String]) -> Option<String> {
+    if a.is_empty() && b.is_empty() {
+        return Some("any host".to_owned());
+    }
+    a.iter().find(|host| b.contains(host)).map(|host| format!("host {host}"))
+}
+
+fn same_set(a: &[Network], b: &[Network]) -> bool {
+    a.iter().all(|network| b.contains(network)) && b.iter().all(|network| a.contains(network))
+}

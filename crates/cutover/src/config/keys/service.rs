@@ -1,0 +1,181 @@
+//! The keys of a service, but for its route and its rollout.
+
+use super::Default::{Is, None, Required, Rule};
+use super::{Form, Section, key};
+
+pub(super) const SERVICE: Section = Section {
+    path: "service.NAME",
+    meaning: "A service: a program of which one or more instances run.",
+    keys: &[
+        key(
+            "command",
+            Form::Command,
+            Required,
+            "The program and its arguments. No shell is involved: no `&&`, no `$VAR`, no quotes. `{port}`, \
+             `{release}`, `{instance}` and `{artifact}` are replaced in each argument. A program without `/` is \
+             searched in `PATH`, one with `/` starts from `directory`.",
+        ),
+        key(
+            "artifact",
+            Form::Path,
+            None,
+            "A file or folder that is copied into each release, so that a new build cannot hurt a running release \
+             and a rollback finds the old one. `{artifact}` in the command is the copy.",
+        ),
+        key(
+            "directory",
+            Form::Path,
+            Rule("the artifact's copy if that is a folder, else the folder of this file"),
+            "The working directory.",
+        ),
+        key(
+            "env",
+            Form::Values,
+            None,
+            "Environment variables. `${NAME}` is replaced by a variable of whoever runs `cutover`, and `$${` is a \
+             plain `${`. Numbers, `true` and `false` need no quotes. `PORT` and names beginning with `CUTOVER_` are \
+             set by cutover.",
+        ),
+        key(
+            "env_file",
+            Form::Paths,
+            None,
+            "Files of environment variables, see below. A later file wins over an earlier one, and `env` over both.",
+        ),
+        key(
+            "user",
+            Form::Text,
+            Rule("the user of the agent"),
+            "The user to run as, by name. Needs an agent that runs as root.",
+        ),
+        key(
+            "replicas",
+            Form::Number,
+            Is("1"),
+            "How many instances serve; 1 to 1000. While a deployment runs there are twice as many.",
+        ),
+        key(
+            "ports",
+            Form::Ports,
+            Rule("free ports, found by cutover"),
+            "The ports that instances may listen on, at least twice as many as replicas. An instance learns its \
+             port from `{port}` or from `PORT`.",
+        ),
+        key("ready", Form::Table, Rule("see below"), "When an instance counts as ready."),
+        key("route", Form::Table, None, "Which traffic the service gets. A service without it is a worker."),
+        key("rollout", Form::Table, Rule("see below"), "How it moves from one release to the next."),
+        key("stop", Form::Table, Rule("see below"), "How an instance is stopped."),
+        key("limits", Form::Table, Rule("see below"), "What an instance may use."),
+        key("logs", Form::Table, Rule("see below"), "How its output is kept."),
+        key("restart", Form::Table, Rule("see below"), "What happens when an instance dies while it serves."),
+    ],
+};
+
+pub(super) const READY: Section = Section {
+    path: "service.NAME.ready",
+    meaning: "The gate before traffic: one check, asked on the instance's own address. An instance that exits fails at once. \
+              Without a check: `http = \"/\"` for an HTTP route, `tcp = true` for a TCP route, `running = true` for a worker.",
+    keys: &[
+        key(
+            "http",
+            Form::Text,
+            Rule("`\"/\"` if the route is HTTP"),
+            "A GET request for this path passes when `status` and `body` fit.",
+        ),
+        key("tcp", Form::True, Rule("for a TCP route"), "The port accepts a connection."),
+        key(
+            "command",
+            Form::Command,
+            None,
+            "A command exits with 0. It gets `CUTOVER_ADDRESS`, `CUTOVER_PORT`, `CUTOVER_RELEASE` and \
+             `CUTOVER_INSTANCE`.",
+        ),
+        key("file", Form::Path, None, "This file exists. `{release}` and `{instance}` are replaced."),
+        key("running", Form::True, Rule("for a worker"), "It keeps running for `stable_for`. Proves little."),
+        key("status", Form::Status, Is("\"200-399\""), "The statuses that pass; with `http`."),
+        key("host", Form::Text, Rule("the instance's address"), "The `Host` header; with `http`."),
+        key("headers", Form::Values, None, "More request headers; with `http`."),
+        key("body", Form::Text, None, "Text that the first 64 KiB of the body must contain; with `http`."),
+        key(
+            "within",
+            Form::Duration,
+            Is("\"60s\""),
+            "The instance must be ready within this time, or the deployment is undone.",
+        ),
+        key(
+            "stable_for",
+            Form::Duration,
+            Is("\"1s\""),
+            "It must stay ready this long before it gets traffic; less than `within`.",
+        ),
+        key("passes", Form::Number, Is("2"), "How many times in a row the check must pass; 1 to 1000."),
+        key("timeout", Form::Duration, Is("\"2s\""), "How long one try may take."),
+        key("warm_up", Form::Table, None, "Requests made before it gets traffic; with an HTTP route."),
+    ],
+};
+
+pub(super) const WARM_UP: Section = Section {
+    path: "service.NAME.ready.warm_up",
+    meaning: "Requests that warm an instance up, after it is ready and before it gets traffic. Their answers do not count.",
+    keys: &[
+        key("paths", Form::Texts, Is("[\"/\"]"), "The paths, asked in turn."),
+        key("requests", Form::Number, Is("20"), "How many requests in all; 1 to 100000."),
+    ],
+};
+
+pub(super) const STOP: Section = Section {
+    path: "service.NAME.stop",
+    meaning: "How an instance is stopped, after it has been drained.",
+    keys: &[
+        key(
+            "signal",
+            Form::OneOf(&["TERM", "INT", "QUIT", "HUP", "USR1", "USR2"]),
+            Is("\"TERM\""),
+            "The signal that asks it to leave.",
+        ),
+        key("grace", Form::Duration, Is("\"10s\""), "How long it has before its whole process group is killed."),
+    ],
+};
+
+pub(super) const LIMITS: Section = Section {
+    path: "service.NAME.limits",
+    meaning: "What one instance may use.",
+    keys: &[
+        key(
+            "memory",
+            Form::Size,
+            None,
+            "Memory of its own (`RLIMIT_DATA`: heap, anonymous and private writable mappings). Leave it out for a \
+             JVM, whose own `-Xmx` says it better.",
+        ),
+        key("open_files", Form::Number, None, "Open descriptors (`RLIMIT_NOFILE`), at least 16."),
+    ],
+};
+
+pub(super) const LOGS: Section = Section {
+    path: "service.NAME.logs",
+    meaning: "How the output of an instance is kept.",
+    keys: &[
+        key(
+            "max_size",
+            Form::Size,
+            Is("\"10MiB\""),
+            "A log file that reaches this size is set aside and a new one begun; at least 4 KiB.",
+        ),
+        key(
+            "keep",
+            Form::Number,
+            Is("5"),
+            "How many files are kept of each stream, the current one included; 1 to 1000.",
+        ),
+    ],
+};
+
+pub(super) const RESTART: Section = Section {
+    path: "service.NAME.restart",
+    meaning: "What happens when an instance dies while it serves: it is started again, always.",
+    keys: &[
+        key("first", Form::Duration, Is("\"500ms\""), "The pause before the first new start; it doubles each time."),
+        key("longest", Form::Duration, Is("\"30s\""), "The longest pause; not less than `first`."),
+    ],
+};

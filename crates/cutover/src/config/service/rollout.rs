@@ -1,0 +1,73 @@
+//! How a service moves from one release to the next.
+
+use cutover_core::spec::{ReadySpec, RolloutSpec, Strategy};
+use cutover_core::unit::duration;
+
+use super::command::Command;
+use super::{Place, command, program};
+use crate::config::reader::{Reader, Zero};
+
+/// Strategies that are planned, so that asking for one gets a better answer than "unknown".
+const LATER: &[&str] = &["rolling", "canary", "recreate"];
+
+/// Reads the `rollout` table of a service.
+pub(super) fn read(service: &Reader, place: &Place, ready: &ReadySpec) -> RolloutSpec {
+    let reader = service.section("rollout");
+    let default = RolloutSpec::default();
+    let wait = |key, zero| reader.duration(key, zero);
+    let smoke = command::read(&reader, "smoke").map(|smoke| beside_file(&reader, "smoke", smoke, place));
+    let spec = RolloutSpec {
+        strategy: strategy(&reader).unwrap_or_default(),
+        watch: wait("watch", Zero::Allowed).unwrap_or(default.watch),
+        drain: wait("drain", Zero::Allowed).unwrap_or(default.drain),
+        stream_drain: wait("stream_drain", Zero::Allowed).unwrap_or(default.stream_drain),
+        deadline: wait("deadline", Zero::Refused).unwrap_or(default.deadline),
+        keep_releases: reader.number("keep_releases", 2..=1000).map_or(default.keep_releases, |keep| keep.value),
+        smoke,
+        smoke_within: wait("smoke_within", Zero::Refused).unwrap_or(default.smoke_within),
+    };
+    check_deadline(&reader, &spec, ready);
+    spec
+}
+
+fn strategy(reader: &Reader) -> Option<Strategy> {
+    let word = reader.text("strategy")?;
+    if LATER.contains(&word.value) {
+        reader
+            .wrong_value("strategy", word.at, format_args!("{:?} comes with a later version", word.value))
+            .hint("write \"blue_green\", or leave the key out");
+        return None;
+    }
+    reader.one_of("strategy", &[("blue_green", Strategy::BlueGreen)])
+}
+
+/// A deadline below the sum of the limits would undo a deployment that keeps each of them.
+fn check_deadline(reader: &Reader, spec: &RolloutSpec, ready: &ReadySpec) {
+    let smoke = if spec.smoke.is_some() { spec.smoke_within } else { std::time::Duration::ZERO };
+    let limits = ready.within + smoke + spec.drain + spec.watch;
+    if spec.deadline < limits {
+        let (deadline, limits) = (duration::text(spec.deadline), duration::text(limits));
+        reader
+            .odd_value(
+                "deadline",
+                reader.place_of("deadline"),
+                format_args!("{deadline} is less than the limits it holds"),
+            )
+            .hint(format!("ready.within, smoke_within, drain and watch come to {limits}"));
+    }
+}
+
+/// A command that the agent runs. It has no working directory of its own, so a program with a `/` becomes absolute, from the
+/// folder of the file.
+pub(super) fn beside_file(reader: &Reader, key: &str, command: Command, place: &Place) -> Vec<String> {
+    let folder = place.folder.to_owned();
+    let search = program::Search { directory: Some(&folder), artifact: None, path: place.surroundings.path() };
+    if let Some(program) = command.value.first() {
+        program::check(reader, key, program, &search);
+    }
+    let mut words = command::into_words(Some(command));
+    if let Some(program) = words.first_mut().filter(|program| program.contains('/')) {
+        *program = place.resolve(program).display().to_string();
+    }
+    words
+}

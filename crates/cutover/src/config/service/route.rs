@@ -1,0 +1,175 @@
+//! The route: where the proxy listens, and what it takes there.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use cutover_core::spec::{RouteKind, RouteSpec};
+use cutover_core::table::{Balance, Limits, Network};
+
+use crate::config::reader::{Located, Reader, Zero};
+use crate::config::tree::Value;
+
+/// What a service is to the router.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It gets HTTP requests.
+    Http,
+    /// It gets connections.
+    Tcp,
+    /// It gets nothing.
+    Worker,
+}
+
+/// A route, as far as it could be read.
+pub(super) struct Route {
+    /// What kind it is; known even if the rest is wrong.
+    pub(super) kind: Kind,
+    /// The route, if its address is good.
+    pub(super) spec: Option<RouteSpec>,
+}
+
+/// Reads the `route` table of a service.
+pub(super) fn read(service: &Reader) -> Route {
+    let reader = service.section("route");
+    if !reader.is_written() {
+        return Route { kind: Kind::Worker, spec: None };
+    }
+    let tcp = reader.flag("tcp").is_some_and(|tcp| tcp.value);
+    let (kind, carries) = if tcp { (Kind::Tcp, tcp_route(&reader)) } else { (Kind::Http, http_route(&reader)) };
+    let balance = [("least_connections", Balance::LeastConnections), ("round_robin", Balance::RoundRobin)];
+    let balance = reader.one_of("balance", &balance).unwrap_or_default();
+    let trusted = trusted(&reader);
+    let limits = limits(&reader.section("limits"), tcp);
+    let spec = listen(&reader).map(|listen| RouteSpec { listen, kind: carries, balance, trusted, limits });
+    Route { kind, spec }
+}
+
+fn tcp_route(reader: &Reader) -> RouteKind {
+    for key in ["hosts", "path", "trusted"] {
+        if reader.has(key) {
+            reader
+                .wrong_value(key, reader.place_of(key), "has no meaning on a TCP route")
+                .hint("remove it, or remove tcp = true");
+        }
+    }
+    RouteKind::Tcp
+}
+
+fn http_route(reader: &Reader) -> RouteKind {
+    let hosts = reader.texts("hosts").map(|hosts| hosts.value).unwrap_or_default();
+    let mut hosts: Vec<String> = hosts.iter().filter_map(|host| self::host(reader, host)).collect();
+    hosts.sort();
+    hosts.dedup();
+    RouteKind::Http { hosts, path: path(reader) }
+}
+
+/// A host name in lower case, without the dot that may end it.
+fn host(reader: &Reader, host: &Located<&str>) -> Option<String> {
+    let name = host.value.strip_suffix('.').unwrap_or(host.value).to_lowercase();
+    let hint = if name.contains("://") || name.contains('/') {
+        "write the name only; the path goes to the key path"
+    } else if name.starts_with('*') {
+        "wildcards are not supported; leave hosts out to take every name"
+    } else if name.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) && !name.starts_with('[') {
+        "write the name without the port; the port goes to listen"
+    } else if !name.is_ascii() {
+        "write the name as it stands in a request, in Punycode (xn--…)"
+    } else if !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-._[]:".contains(c)) {
+        return Some(name);
+    } else {
+        "write a name such as \"shop.example.com\""
+    };
+    reader.wrong_value("hosts", host.at, format_args!("{:?} is not a host name", host.value)).hint(hint);
+    None
+}
+
+/// A path prefix without the slash that may end it: `/shop/` and `/shop` mean the same.
+fn path(reader: &Reader) -> String {
+    let Some(path) = reader.plain("path") else { return "/".to_owned() };
+    let hint = if !path.value.starts_with('/') {
+        format!("write \"/{}\"", path.value.trim_matches('*'))
+    } else if path.value.contains(['?', '#', '*', ' ']) {
+        "write the beginning of a path; no `?`, `#`, `*` or blanks".to_owned()
+    } else {
+        let trimmed = path.value.trim_end_matches('/');
+        return if trimmed.is_empty() { "/".to_owned() } else { trimmed.to_owned() };
+    };
+    reader.wrong_value("path", path.at, format_args!("{:?} is not the beginning of a path", path.value)).hint(hint);
+    "/".to_owned()
+}
+
+fn trusted(reader: &Reader) -> Vec<Network> {
+    let ranges = reader.texts("trusted").map(|ranges| ranges.value).unwrap_or_default();
+    let read = |range: &Located<&str>| {
+        let network = Network::try_from(range.value.to_owned());
+        if network.is_err() {
+            reader
+                .wrong_value("trusted", range.at, format_args!("{:?} is not an address range", range.value))
+                .hint("write for example \"10.0.0.0/8\" or \"::1\"");
+        }
+        network.ok()
+    };
+    ranges.iter().filter_map(read).collect()
+}
+
+fn limits(reader: &Reader, tcp: bool) -> Limits {
+    for key in ["answer", "keep_idle", "buffer_body", "max_body"] {
+        if tcp && reader.has(key) {
+            reader.wrong_value(key, reader.place_of(key), "has no meaning on a TCP route").hint("only connect has");
+        }
+    }
+    let default = Limits::default();
+    let wait = |key| reader.duration(key, Zero::Allowed);
+    Limits {
+        connect: wait("connect").unwrap_or(default.connect),
+        answer: wait("answer").unwrap_or(default.answer),
+        keep_idle: wait("keep_idle").unwrap_or(default.keep_idle),
+        buffer_body: reader.size("buffer_body", 0).unwrap_or(default.buffer_body),
+        max_body: reader.size("max_body", 0).unwrap_or(default.max_body),
+    }
+}
+
+fn listen(reader: &Reader) -> Option<SocketAddr> {
+    let node = reader.node("listen")?;
+    let everywhere = |port: u16| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+    let address = match &node.value {
+        Value::Integer(port) => Ok(u16::try_from(*port).map_or(everywhere(0), everywhere)),
+        Value::Text(text) => match text.strip_prefix(':') {
+            Some(port) => {
+                port.parse::<u32>().map(|port| u16::try_from(port).map_or(everywhere(0), everywhere)).map_err(|_| text)
+            }
+            None => text.parse().map_err(|_| text),
+        },
+        _ => {
+            reader.wrong("listen", node);
+            return None;
+        }
+    };
+    match address {
+        Ok(address) if address.port() == 0 => {
+            let message = format!("expected a port from 1 to 65535, found {}", node.value.described());
+            reader.wrong_value("listen", node.at, message).hint_if(None);
+            None
+        }
+        Ok(address) => Some(address),
+        Err(text) => {
+            reader.wrong("listen", node).hint_if(listen_hint(text));
+            None
+        }
+    }
+}
+
+fn listen_hint(text: &str) -> Option<String> {
+    if text.parse::<u16>().is_ok() {
+        return Some(format!("write \":{text}\""));
+    }
+    if let Ok(address) = text.parse::<std::net::IpAddr>() {
+        return Some(format!("the port is missing: write \"{}\"", SocketAddr::new(address, 80)));
+    }
+    if let Some(port) = text.strip_prefix("localhost:") {
+        return Some(format!("write \"127.0.0.1:{port}\""));
+    }
+    let (_, port) = text.rsplit_once(':')?;
+    port.parse::<u16>()
+        .ok()
+        .map(|port| format!("a name does not say where to listen: write \":{port}\", and the name under hosts"))
+}

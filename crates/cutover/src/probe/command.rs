@@ -1,0 +1,122 @@
+//! Runs a command, as a probe or as the smoke test, and nothing of it stays behind: not its children, not its output.
+//!
+//! The command leads a process group, which is killed when the command has ended, when its time is over, and when nobody
+//! waits for it any more. Its group is killed *before* it is waited for: until then its number cannot be another's.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use cutover_core::unit::duration;
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::process::{Child, Command};
+
+use self::output::Output;
+use crate::engine::port::{Exit, ProbeTarget, SmokeFailure};
+use crate::runtime::process::identity::{Handle, ProcessId};
+use crate::supervise::inherited;
+
+mod output;
+
+/// Runs a command as a probe.
+pub async fn check(words: &[String], at: &ProbeTarget, within: Duration) -> Result<(), String> {
+    let variables = [
+        ("CUTOVER_ADDRESS", at.address.to_string()),
+        ("CUTOVER_PORT", at.address.port().to_string()),
+        ("CUTOVER_RELEASE", at.instance.release.to_string()),
+        ("CUTOVER_INSTANCE", at.instance.to_string()),
+    ];
+    let failure = match run(words, variables, within).await {
+        Ok(()) => return Ok(()),
+        Err(failure) => failure,
+    };
+    let said = failure.log.last().map(|line| format!(": {line}")).unwrap_or_default();
+    Err(format!("the command {}{said}", failure.summary))
+}
+
+/// Runs the smoke command.
+pub async fn smoke(words: &[String], at: &ProbeTarget, within: Duration) -> Result<(), SmokeFailure> {
+    let variables = [
+        ("CUTOVER_PREVIEW_URL", format!("http://{}", at.address)),
+        ("CUTOVER_SERVICE", at.instance.service.to_string()),
+        ("CUTOVER_RELEASE", at.instance.release.to_string()),
+    ];
+    run(words, variables, within).await
+}
+
+async fn run<const N: usize>(
+    words: &[String],
+    ours: [(&str, String); N],
+    within: Duration,
+) -> Result<(), SmokeFailure> {
+    let silent = |summary| SmokeFailure { summary, log: Vec::new() };
+    let (program, arguments) = words.split_first().ok_or_else(|| silent("is empty".to_owned()))?;
+    let mut variables: BTreeMap<OsString, OsString> = inherited();
+    variables.extend(ours.map(|(name, value)| (name.into(), value.into())));
+    let mut command = Command::new(program);
+    command.args(arguments).env_clear().envs(variables).stdin(Stdio::null()).process_group(0);
+    let (output, mut group) = spawn(command).map_err(|error| silent(cannot_run(program, &error)))?;
+    let ended = tokio::select! {
+        ended = group.ended() => Some(ended),
+        () = tokio::time::sleep(within) => None,
+    };
+    group.kill();
+    let log = output.last_lines().await;
+    let summary = match ended {
+        Some(Ok(status)) if status.success() => return Ok(()),
+        Some(Ok(status)) => told(status),
+        Some(Err(error)) => format!("could not be waited for: {error}"),
+        None => format!("took longer than {}", duration::text(within)),
+    };
+    Err(SmokeFailure { summary, log })
+}
+
+fn spawn(mut command: Command) -> io::Result<(Output, Group)> {
+    let (reader, writer) = io::pipe()?;
+    command.stdout(writer.try_clone()?).stderr(writer);
+    let child = command.spawn()?;
+    // The command still holds our side of the pipe's writing end, which would keep it open.
+    drop(command);
+    Ok((Output::read(reader)?, Group(child)))
+}
+
+fn cannot_run(program: &str, error: &io::Error) -> String {
+    format!("could not be run: {program}: {error}")
+}
+
+fn told(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    let exit = status.code().map(Exit::Code).or(status.signal().map(Exit::Signal));
+    exit.unwrap_or(Exit::Unknown).to_string()
+}
+
+/// A command and whatever it started; killed when dropped.
+struct Group(Child);
+
+impl Group {
+    /// Waits for the command, and kills what it leaves.
+    async fn ended(&mut self) -> io::Result<ExitStatus> {
+        let id = self.0.id().and_then(|pid| ProcessId::of(pid.cast_signed()));
+        // Without a handle it has ended already, and still bears its number: it was not waited for.
+        if let Some(handle) = id.and_then(|id| Handle::open(id).ok().flatten()) {
+            handle.ended().await?;
+        }
+        self.kill();
+        self.0.wait().await
+    }
+
+    fn kill(&self) {
+        // The id is there as long as the command was not waited for; no group of that number means all have left.
+        if let Some(pid) = self.0.id().and_then(|pid| Pid::from_raw(pid.cast_signed())) {
+            let _ = kill_process_group(pid, Signal::KILL);
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

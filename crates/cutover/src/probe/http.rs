@@ -1,0 +1,109 @@
+//! One GET request on a connection of its own. Redirects are answers like any other, not followed.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::io;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::{Request, Response, header};
+use hyper_util::rt::TokioIo;
+
+use super::target::{connect, told};
+
+/// How much of a body is searched.
+const SEARCHED: usize = 64 << 10;
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Get<'a> {
+    /// Path and query.
+    pub path: &'a str,
+    /// The `Host` header; the address if not given.
+    pub host: Option<&'a str>,
+    /// Further headers.
+    pub headers: &'a BTreeMap<String, String>,
+}
+
+/// A connection that requests go over, one after the other. Closed when dropped.
+pub struct Connection {
+    pub sender: SendRequest<Empty<Bytes>>,
+    driver: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+/// Asks, and judges the answer. The caller sets the limit.
+pub async fn check(get: &Get<'_>, to: SocketAddr, status: (u16, u16), body: Option<&str>) -> Result<(), String> {
+    let request = request(get, to)?;
+    let mut connection = open(to).await?;
+    let answer = connection.sender.send_request(request).await.map_err(|error| failure(&error))?;
+    let (lowest, highest) = status;
+    let got = answer.status();
+    if !(lowest..=highest).contains(&got.as_u16()) {
+        let wanted = if lowest == highest { lowest.to_string() } else { format!("{lowest}-{highest}") };
+        // The status is shown as `500 Internal Server Error`.
+        return Err(format!("answered {got} instead of {wanted}"));
+    }
+    match body {
+        Some(text) => contains(answer, text).await,
+        None => Ok(()),
+    }
+}
+
+/// Connects, ready for requests.
+pub async fn open(to: SocketAddr) -> Result<Connection, String> {
+    let stream = connect(to).await?;
+    let (sender, driver) = handshake(TokioIo::new(stream)).await.map_err(|error| failure(&error))?;
+    // What goes wrong on the connection is told by the request that meets it.
+    let driver = tokio::spawn(async move { drop(driver.await) });
+    Ok(Connection { sender, driver })
+}
+
+/// Builds the request.
+pub fn request(get: &Get<'_>, to: SocketAddr) -> Result<Request<Empty<Bytes>>, String> {
+    let host = get.host.map_or_else(|| to.to_string(), ToOwned::to_owned);
+    let mut builder = Request::get(get.path).header(header::HOST, host).header(header::USER_AGENT, "cutover");
+    for (name, value) in get.headers {
+        builder = builder.header(name, value);
+    }
+    builder.body(Empty::new()).map_err(|error| format!("cannot ask for {:?}: {error}", get.path))
+}
+
+async fn contains(mut answer: Response<Incoming>, text: &str) -> Result<(), String> {
+    let mut read = Vec::new();
+    while read.len() < SEARCHED {
+        let Some(frame) = answer.body_mut().frame().await else { break };
+        let frame = frame.map_err(|error| failure(&error))?;
+        read.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
+        read.truncate(SEARCHED);
+        if find(&read, text.as_bytes()) {
+            return Ok(());
+        }
+    }
+    if text.is_empty() { Ok(()) } else { Err(format!("the body does not contain {text:?}")) }
+}
+
+fn find(read: &[u8], text: &[u8]) -> bool {
+    !text.is_empty() && read.windows(text.len()).any(|window| window == text)
+}
+
+fn failure(error: &hyper::Error) -> String {
+    let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    if let Some(io) = io {
+        told(io)
+    } else if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
+        told(&io::ErrorKind::UnexpectedEof.into())
+    } else if error.is_parse() {
+        format!("what it answered is not HTTP: {error}")
+    } else {
+        error.to_string().to_lowercase()
+    }
+}

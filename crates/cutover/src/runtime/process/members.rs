@@ -1,0 +1,51 @@
+//! Finds every process of a run: the program and whatever it started.
+//!
+//! A process belongs to a run if
+//!
+//! - its environment carries the run's id. That holds for everything the program started, unless it was given another
+//!   environment or wrote over its own (as some servers do to show a title); or
+//! - it is in the supervisor's session, or descends from the supervisor, to which orphans return. This rule needs the
+//!   supervisor or the program alive, since otherwise the numbers could be somebody else's by now.
+//!
+//! What escapes is a process that left the session *and* changed its environment, after its supervisor was killed. The
+//! lock, which it inherited, still tells that it exists; unless it closed that too.
+
+use std::collections::BTreeMap;
+
+use super::identity::{ProcessId, Stat, all};
+use super::record::{RUN_VARIABLE, Record};
+
+/// The living processes of a run, its supervisor excepted.
+pub fn of(record: &Record) -> Vec<ProcessId> {
+    if !record.of_this_boot() {
+        return Vec::new();
+    }
+    let seen: BTreeMap<i32, Stat> = all().filter_map(|pid| Some((pid, Stat::read(pid)?))).collect();
+    let anchored = record.supervisor.lives() || record.main.lives();
+    let belongs = |stat: &Stat| {
+        (anchored && (stat.session == record.supervisor.pid || descends(&seen, stat, record.supervisor)))
+            || carries(stat.id.pid, record)
+    };
+    // A process that is older than its supervisor needs no closer look.
+    let candidates = seen.values().filter(|stat| !stat.zombie && stat.id.started >= record.supervisor.started);
+    candidates.filter(|stat| stat.id != record.supervisor && belongs(stat)).map(|stat| stat.id).collect()
+}
+
+fn descends(seen: &BTreeMap<i32, Stat>, stat: &Stat, ancestor: ProcessId) -> bool {
+    let mut parent = stat.parent;
+    // The tree may have changed while it was read, so that it could even have a cycle; it is not deeper than wide.
+    for _ in 0..seen.len() {
+        match seen.get(&parent) {
+            Some(stat) if stat.id == ancestor => return true,
+            Some(stat) => parent = stat.parent,
+            None => return false,
+        }
+    }
+    false
+}
+
+fn carries(pid: i32, record: &Record) -> bool {
+    let mark = format!("{RUN_VARIABLE}={}", record.run.as_str());
+    let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
+}

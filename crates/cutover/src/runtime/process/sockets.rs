@@ -1,0 +1,104 @@
+//! Who listens where, from `/proc/net/tcp` and the descriptors of processes; see proc_pid_net(5). Best effort: what may
+//! not be read is taken for absent.
+
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+
+use super::identity::all;
+
+const LISTEN: &str = "0A";
+
+/// A socket that listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listener {
+    /// Where.
+    pub address: SocketAddr,
+    /// The socket's number in the kernel.
+    pub inode: u64,
+}
+
+/// All TCP listeners that a process can see (its network namespace's).
+pub fn listeners(pid: i32) -> Vec<Listener> {
+    let net = Path::new("/proc").join(pid.to_string()).join("net");
+    let read = |name| std::fs::read_to_string(net.join(name)).unwrap_or_default();
+    [read("tcp"), read("tcp6")].iter().flat_map(|table| table.lines()).filter_map(parse).collect()
+}
+
+/// The numbers of the sockets that a process has open.
+pub fn open(pid: i32) -> HashSet<u64> {
+    let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    let inode = |path: &Path| {
+        std::fs::read_link(path).ok()?.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+    };
+    entries.filter_map(|entry| inode(&entry.path())).collect()
+}
+
+/// Who listens on a port: `nginx (process 123)`.
+pub fn holder(port: u16) -> Option<String> {
+    let own = std::process::id().cast_signed();
+    let wanted: HashSet<u64> = listeners(own)
+        .iter()
+        .filter(|listener| listener.address.port() == port)
+        .map(|listener| listener.inode)
+        .collect();
+    let pid = all().find(|pid| !wanted.is_empty() && !open(*pid).is_disjoint(&wanted))?;
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    Some(format!("{} (process {pid})", name.trim()))
+}
+
+fn parse(line: &str) -> Option<Listener> {
+    let mut fields = line.split_ascii_whitespace();
+    let local = fields.nth(1)?;
+    let state = fields.nth(1)?;
+    let inode = fields.nth(5)?.parse().ok()?;
+    (state == LISTEN).then_some(Listener { address: address(local)?, inode })
+}
+
+/// Words of 32 bits, each in the machine's byte order: `0100007F:1F90` is 127.0.0.1:8080 on most.
+fn address(text: &str) -> Option<SocketAddr> {
+    let (host, port) = text.split_once(':')?;
+    let word = |at: usize| u32::from_str_radix(host.get(at * 8..at * 8 + 8)?, 16).ok().map(u32::to_ne_bytes);
+    let ip = match host.len() {
+        8 => IpAddr::from(Ipv4Addr::from(word(0)?)),
+        32 => {
+            let words = [word(0)?, word(1)?, word(2)?, word(3)?];
+            let bytes: [u8; 16] = words.concat().try_into().ok()?;
+            IpAddr::from(Ipv6Addr::from(bytes))
+        }
+        _ => return None,
+    };
+    Some((ip, u16::from_str_radix(port, 16).ok()?).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn our_own_listeners_are_found_with_their_addresses() {
+        for at in ["127.0.0.1:0", "0.0.0.0:0", "[::1]:0"] {
+            // A machine may have no IPv6.
+            let Ok(listener) = TcpListener::bind(at) else { continue };
+            let address = listener.local_addr().unwrap();
+            let own = std::process::id().cast_signed();
+            let found = listeners(own).into_iter().find(|listener| listener.address == address);
+            let found = found.unwrap_or_else(|| panic!("{address} is not among the listeners"));
+            assert!(open(own).contains(&found.inode));
+            let holder = holder(address.port()).unwrap();
+            assert!(holder.ends_with(&format!("(process {own})")), "{holder}");
+        }
+    }
+
+    #[test]
+    fn connections_and_headings_are_not_listeners() {
+        let heading =
+            "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode";
+        let connected =
+            "   0: 0100007F:1F90 0100007F:ABCD 01 00000000:00000000 00:00000000 00000000     0        0 7 1";
+        assert_eq!(parse(heading), None);
+        assert_eq!(parse(connected), None);
+    }
+}

@@ -1,0 +1,70 @@
+//! The formats of the journal, oldest first. A format that was released never changes; a new one is added behind it.
+
+use std::path::Path;
+
+use rusqlite::{Connection, Error};
+
+use super::OpenError;
+
+/// Marks the file as ours (`PRAGMA application_id`): "cuto".
+const APPLICATION: i64 = 0x6375_746f;
+
+const MIGRATIONS: &[&str] = &["
+    CREATE TABLE event (
+        seq        INTEGER PRIMARY KEY,
+        at         INTEGER NOT NULL,
+        service    TEXT NOT NULL,
+        deployment INTEGER,
+        body       TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX event_by_deployment ON event (deployment);
+    CREATE TABLE release (
+        service TEXT NOT NULL,
+        number  INTEGER NOT NULL,
+        body    TEXT NOT NULL,
+        PRIMARY KEY (service, number)
+    ) STRICT;
+    CREATE TABLE agent (starts INTEGER NOT NULL) STRICT;
+    INSERT INTO agent VALUES (0);
+"];
+
+/// Refuses what is not ours, is newer than we are, or is damaged. Changes nothing.
+pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let sqlite = |source: Error| match source.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::NotADatabase | rusqlite::ErrorCode::DatabaseCorrupt) => {
+            OpenError::Damaged { path: path.to_owned(), report: source.to_string() }
+        }
+        _ => OpenError::Sqlite { path: path.to_owned(), source },
+    };
+    let report: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(sqlite)?;
+    if report != "ok" {
+        return Err(OpenError::Damaged { path: path.to_owned(), report });
+    }
+    let empty: bool =
+        connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0)).map_err(sqlite)?;
+    if !empty && number(connection, "application_id").map_err(sqlite)? != APPLICATION {
+        return Err(OpenError::NotOurs { path: path.to_owned() });
+    }
+    let (found, known) = (number(connection, "user_version").map_err(sqlite)?, MIGRATIONS.len() as i64);
+    if found > known {
+        return Err(OpenError::Newer { path: path.to_owned(), found, known });
+    }
+    Ok(())
+}
+
+/// Brings the file up to date, each format in a transaction of its own.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), Error> {
+    let found = usize::try_from(number(connection, "user_version")?).unwrap_or(0);
+    for (index, migration) in MIGRATIONS.iter().enumerate().skip(found) {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(migration)?;
+        transaction.pragma_update(None, "application_id", APPLICATION)?;
+        transaction.pragma_update(None, "user_version", index as i64 + 1)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+fn number(connection: &Connection, pragma: &str) -> Result<i64, Error> {
+    connection.pragma_query_value(None, pragma, |row| row.get(0))
+}

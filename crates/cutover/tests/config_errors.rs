@@ -1,0 +1,302 @@
+//! What a person sees when a configuration is wrong: one snapshot for each part of the file.
+//!
+//! Accept a change with `INSTA_UPDATE=always cargo test -p cutover --test config_errors`, and read the difference.
+
+mod config;
+
+use config::Folder;
+
+/// A snapshot named after the test.
+macro_rules! snapshot {
+    ($said:expr) => {{
+        let said: String = $said;
+        insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!(said) })
+    }};
+}
+
+const HEAD: &str = "project = \"shop\"\n[service.web]\n";
+
+/// What a person sees of the outcome, with the folder's path shortened.
+fn shown(folder: &Folder, toml: impl AsRef<[u8]>, environment: Option<&str>) -> String {
+    let shown = match folder.load(toml, environment) {
+        Ok(config) => config.warnings.iter().map(|warning| format!("warning: {warning}\n")).collect(),
+        Err(errors) => errors.to_string(),
+    };
+    shown.replace(&folder.path().display().to_string(), "/app")
+}
+
+/// The cases of one part: what is written after `HEAD`, and what is said about it.
+fn transcript(cases: &[&str]) -> String {
+    whole(&cases.iter().map(|case| format!("{HEAD}{case}")).collect::<Vec<_>>())
+}
+
+fn whole<S: AsRef<str>>(cases: &[S]) -> String {
+    let folder = Folder::new();
+    let said = cases.iter().map(|case| {
+        let case = case.as_ref();
+        let shown = shown(&folder, case, None);
+        assert!(!shown.contains("hunter2"), "a secret is shown: {shown}");
+        format!("{}\n---- says\n{shown}\n========\n", case.strip_prefix(HEAD).unwrap_or(case))
+    });
+    said.collect()
+}
+
+#[test]
+fn the_shape_of_the_file() {
+    snapshot!(whole(&[
+        "",
+        "project = shop\n[service.web\ncommand = [\"./server\"]",
+        "project = \"a\"\nproject = \"b\"",
+        "project = \"My Shop\"\n[service.web]\ncommand = [\"./server\"]",
+        "project = 7\nservice = 8",
+        "project = \"shop\"\n[service]",
+        "project = \"shop\"\n[service.Web]\ncommand = [\"./server\"]",
+        "project = \"shop\"\nservice.web = \"./server\"",
+        "projekt = \"shop\"\n[services.web]\ncommand = [\"./server\"]",
+        "\u{feff}project = \"shop\"\r\n[service.web]\r\ncommand = [\"./server\"]\r\nreplica = 2\r\n",
+    ]));
+}
+
+#[test]
+fn several_mistakes_at_once() {
+    // To see it fail, return from `service::read` at the first mistake.
+    snapshot!(whole(&[r#"
+project = "shop"
+
+[service.web]
+command = "java -jar 'my app.jar' --server.port={port}"
+replica = 2
+artifact = "target/missing.jar"
+
+[service.web.ready]
+http = "healthz"
+within = 60
+statsu = 200
+
+[service.web.route]
+hosts = "shop.example.com"
+
+[service.web.stop]
+signal = "KILL"
+
+[service.mailer]
+directory = "."
+
+[environment.staging.service.web]
+replcas = 1
+"#]));
+}
+
+#[test]
+fn the_command() {
+    snapshot!(transcript(&[
+        "",
+        "command = []",
+        "command = \"\"",
+        "command = \"./server && ./other\"",
+        "command = [\"./server\", 8080]",
+        "command = [\"jav\", \"-version\"]",
+        "command = [\"java -jar app.jar\"]",
+        "command = [\"./missing\"]",
+        "command = [\"target/app.jar\"]",
+        "command = [\"server\"]",
+        "command = [\"./server\", \"{prot}\", \"{x}\", \"{\\\"json\\\": 1}\"]",
+        "command = [\"{artifact}\"]",
+        "command = [\"{artifact}\"]\nartifact = \"target/app.jar\"",
+        "command = [\"./server\", \"&&\", \"./other\"]",
+        "command = [\"./server\", \"$PORT\"]",
+        "command = [\"sh\", \"-c\", \"./server | tee log\"]",
+        "command = [\"./server\", \"a\\u0000b\"]",
+        "command = [\"java\", \"-jar\", \"target/app.jar\"]\nartifact = \"target/app.jar\"",
+        "command = [\"./server\"]\nroute = { listen = 80 }\nready = { tcp = true }",
+        "command = [\"./server\"]\nuser = \"no-such-user\"",
+        "command = [\"./server\"]\nuser = \"root:root\"",
+        "command = [\"./server\"]\ndirectory = \"nowhere\"",
+        "command = [\"java\"]\ndirectory = \"target/app.jar\"",
+        "command = [\"./server\"]\nartifact = \"~/app.jar\"",
+        "command = [\"./server\"]\nreplicas = 0",
+        "command = [\"./server\"]\nreplicas = 99999999999999999999",
+    ]));
+}
+
+#[test]
+fn the_environment_of_the_process() {
+    let folder = Folder::new();
+    folder.file("bad.env", "A=1\nhunter2\nB='hunter2\nC=hunter2\n");
+    folder.file("port.env", "PORT=3000\n");
+    folder.file("reserved.env", "CUTOVER_TOKEN=hunter2\n");
+    folder.file("latin1.env", b"A=1\nB=hunter2\xff\n");
+    let cases = [
+        "env = { A = \"${UNSET}\" }",
+        "env = { A = \"${SECRET\" }",
+        "env = { A = \"${SECRET:-x}\" }",
+        "env = { A = [\"hunter2\"], \"B C\" = \"x\", PORT = 80, CUTOVER_X = 1 }",
+        "env = \"API_KEY=hunter2\"",
+        "env = { SERVER_PORT = \"{port}\" }",
+        "env_file = \"missing.env\"",
+        "env_file = \"bad.env\"",
+        "env_file = [\".env\", \"port.env\"]",
+        "env_file = \"reserved.env\"",
+        "env_file = \"latin1.env\"",
+        "env_file = \"target\"",
+        "env_file = 7",
+        "env_file = \"\"",
+    ];
+    let said = cases.iter().map(|case| {
+        let shown = shown(&folder, format!("{HEAD}command = [\"./server\"]\n{case}"), None);
+        assert!(!shown.contains("hunter2"), "a secret is shown: {shown}");
+        format!("{case}\n---- says\n{shown}\n========\n")
+    });
+    snapshot!(said.collect());
+}
+
+#[test]
+fn the_ports() {
+    snapshot!(transcript(&[
+        "command = [\"./server\"]\nports = [8081]",
+        "command = [\"./server\"]\nports = \"8081-8083\"\nreplicas = 2",
+        "command = [\"./server\"]\nports = [8081, 8081]",
+        "command = [\"./server\"]\nports = [0, 65536]",
+        "command = [\"./server\"]\nports = [\"8081\", 8082]",
+        "command = [\"./server\"]\nports = \"8084-8081\"",
+        "command = [\"./server\"]\nports = \"8081\"",
+        "command = [\"./server\"]\nports = 8081",
+    ]));
+}
+
+#[test]
+fn the_route() {
+    let cases = [
+        "hosts = [\"a\"]",
+        "listen = \":0\"",
+        "listen = 70000",
+        "listen = \":70000\"",
+        "listen = \"8080\"",
+        "listen = \"localhost:8080\"",
+        "listen = \"shop.example.com:80\"",
+        "listen = \"127.0.0.1\"",
+        "listen = \"http://x\"",
+        "listen = true",
+        "listen = 80\nhosts = [\"http://a/\", \"*.a\", \"a:80\", \"ü\", \"\", 7]",
+        "listen = 80\npath = \"shop\"",
+        "listen = 80\npath = \"/shop/*\"",
+        "listen = 80\ntrusted = [\"10.0.0.0/33\"]",
+        "listen = 80\nbalance = \"least-connections\"",
+        "listen = 80\ntcp = true\nhosts = [\"a\"]\npath = \"/\"\nlimits = { answer = \"1s\" }",
+        "listen = 80\nlimits = { connect = \"2\", max_body = \"much\", answer = \"400d\", keep_idle = 1.5 }",
+        "listen = 80\nhost = \"a\"",
+    ];
+    let cases = cases.map(|case| {
+        format!("command = [\"./server\", \"{{port}}\"]\nready = {{ tcp = true }}\n[service.web.route]\n{case}")
+    });
+    snapshot!(transcript(&cases.each_ref().map(String::as_str)));
+}
+
+#[test]
+fn the_gate() {
+    let cases = [
+        "http = \"/\"\ntcp = true",
+        "tcp = false",
+        "tcp = true\nstatus = 200",
+        "http = \"http://127.0.0.1/healthz\"",
+        "http = \"/a b\"\nstatus = \"2xx\"",
+        "http = \"/\"\nstatus = 600",
+        "http = \"/\"\nheaders = { Host = \"a\", \"X Y\" = \"b\", X = \"a\\nb\" }",
+        "http = \"/\"\nwithin = \"1s\"\nstable_for = \"1s\"",
+        "http = \"/\"\nwithin = \"0s\"\ntimeout = \"-1s\"\npasses = 0",
+        "running = true\nstable_for = \"0s\"",
+        "file = \"ready\"",
+        "file = \"{port}.ready\"",
+        "command = \"pg_isready\"",
+        "command = [\"psql\", \"-p\", \"{port}\"]",
+        "command = [\"missing\"]",
+        "tcp = true\nwarm_up = { requests = 0 }",
+        "path = \"/healthz\"",
+    ];
+    let cases = cases.map(|case| format!("command = [\"./server\"]\n[service.web.ready]\n{case}"));
+    snapshot!(transcript(&cases.each_ref().map(String::as_str)));
+}
+
+#[test]
+fn the_rollout_and_the_rest() {
+    snapshot!(transcript(&[
+        "command = [\"./server\"]\nrollout = { strategy = \"canary\" }",
+        "command = [\"./server\"]\nrollout = { strategy = \"blue-green\" }",
+        "command = [\"./server\"]\nrollout = { strategy = 7, keep_releases = 1, watch = \"soon\" }",
+        "command = [\"./server\"]\nrollout = { deadline = \"1m\" }",
+        "command = [\"./server\"]\nrollout = { smoke = [\"./missing.sh\"] }",
+        "command = [\"./server\"]\nstop = { signal = \"SIGTERM\", grace = 10 }",
+        "command = [\"./server\"]\nlimits = { memory = 0, open_files = 1 }",
+        "command = [\"./server\"]\nlogs = { max_size = \"1B\", keep = 0 }",
+        "command = [\"./server\"]\nrestart = { first = \"1m\" }",
+        "command = [\"./server\"]\nrestart = []",
+        "command = [\"./server\"]\nlisten = \":80\"",
+        "command = [\"./server\"]\nrute = { listen = 80 }",
+        "command = [\"./server\"]\nxyz = 1",
+        "command = [\"./server\"]\nroute = { listen = 80 }",
+    ]));
+}
+
+#[test]
+fn services_that_cannot_live_together() {
+    let pair = |first: &str, second: &str| {
+        let service = |name: &str, keys: &str| {
+            format!("[service.{name}]\ncommand = [\"./server\", \"{{port}}\"]\nready = {{ tcp = true }}\n{keys}\n")
+        };
+        format!("project = \"shop\"\n{}{}", service("web", first), service("api", second))
+    };
+    snapshot!(whole(&[
+        pair("route = { listen = 80 }", "route = { listen = \":80\", path = \"/\" }"),
+        pair(
+            "route = { listen = 80, hosts = [\"a\", \"B\"], path = \"/x\" }",
+            "route = { listen = 80, hosts = [\"b\"], path = \"/x/\" }"
+        ),
+        pair("route = { listen = 80 }", "route = { listen = 80, tcp = true }"),
+        pair("route = { listen = 80 }", "route = { listen = \"127.0.0.1:80\", path = \"/api\" }"),
+        pair("route = { listen = \"[::]:80\" }", "route = { listen = 80, path = \"/api\" }"),
+        pair("route = { listen = 80, trusted = [\"10.0.0.0/8\"] }", "route = { listen = 80, path = \"/api\" }"),
+        pair("ports = [8081, 8082]", "ports = [8082, 8083]"),
+        pair("ports = [8081, 8082]\nroute = { listen = 8082 }", "route = { listen = 8081 }"),
+        // These two can.
+        pair("route = { listen = 80, hosts = [\"a\"] }", "route = { listen = 80 }"),
+        pair("route = { listen = \"127.0.0.1:80\" }", "route = { listen = \"127.0.0.2:80\" }"),
+    ]));
+}
+
+#[test]
+fn environments() {
+    let base = "project = \"shop\"\n[service.web]\ncommand = [\"./server\"]\n";
+    let folder = Folder::new();
+    let with = |environments: &str, chosen: &str| shown(&folder, format!("{base}{environments}"), Some(chosen));
+    let said = [
+        with("", "staging"),
+        with("[environment.staging]\n[environment.production]", "stagin"),
+        with("[environment.staging]\n[environment.production]", "x"),
+        shown(&folder, format!("environment = 7\n{base}"), Some("x")),
+        with("[environment]\nstaging = 7", "staging"),
+        with("[environment.staging.service.wbe]\nreplicas = 2", "staging"),
+        with("[environment.staging.service.web]\nreplicas = 0", "staging"),
+        with("[environment.staging]\nreplicas = 0", "other"),
+    ];
+    snapshot!(said.join("\n========\n"));
+}
+
+#[test]
+fn files_that_cannot_be_read() {
+    let folder = Folder::new();
+    let load = |path: Option<&str>| {
+        let result = cutover::config::load_in(&folder.surroundings(), path.map(std::path::Path::new), None);
+        result.expect_err("an error").to_string().replace(&folder.path().display().to_string(), "/app")
+    };
+    folder.file("latin1.toml", b"project = \"shop\"\nx = \"\xff\"");
+    folder.file("large.toml", vec![b'#'; (1 << 20) + 1]);
+    let said = [
+        load(None),
+        load(Some("other.toml")),
+        load(Some("target")),
+        load(Some("latin1.toml")),
+        load(Some("large.toml")),
+        load(Some("/dev/zero")),
+    ];
+    snapshot!(said.join("\n========\n"));
+}

@@ -1,0 +1,238 @@
+//! What a good configuration means: defaults, overlays, paths, secrets; and that the table of keys tells the truth.
+
+#![allow(clippy::unwrap_used)] // Clippy lets tests unwrap, but not the functions that they share.
+
+mod config;
+
+use std::path::Path;
+use std::time::Duration;
+
+use config::Folder;
+use cutover::config::keys::{Default, Key, SECTIONS, Section};
+use cutover_core::spec::{Check, Ports, RouteKind, ServiceSpec};
+use cutover_core::table::Balance;
+
+const SMALL: &str = "project = \"shop\"\n[service.web]\ncommand = [\"./server\"]\n";
+
+fn one(folder: &Folder, toml: &str, environment: Option<&str>) -> ServiceSpec {
+    folder.load(toml, environment).unwrap_or_else(|errors| panic!("{toml}\n{errors}")).services.remove(0)
+}
+
+#[test]
+fn the_full_example_reads_as_it_says() {
+    let folder = Folder::new();
+    let config = folder.load(cutover::config::example(), None).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(config.project, "shop");
+    assert_eq!(config.path, folder.path().join("cutover.toml"));
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    let [web, mailer] = &config.services[..] else { panic!("two services") };
+    assert_eq!(web.replicas, 2);
+    assert_eq!(web.process.ports, Ports::Fixed(vec![8081, 8082, 8083, 8084]));
+    assert_eq!(web.process.artifact.as_deref(), Some(folder.path().join("target/app.jar").as_path()));
+    assert_eq!(web.process.env["PROFILE"].reveal(), "production");
+    assert_eq!(web.process.env["API_KEY"].reveal(), "hunter2");
+    assert_eq!(web.ready.warm_up.as_ref().map(|warm_up| warm_up.requests), Some(20));
+    assert_eq!(web.rollout.smoke.as_deref(), Some(&[folder.path().join("smoke.sh").display().to_string()][..]));
+    let route = web.route.as_ref().expect("a route");
+    assert_eq!(route.listen.to_string(), "0.0.0.0:80");
+    assert_eq!(route.kind, RouteKind::Http { hosts: vec!["shop.example.com".into()], path: "/".into() });
+    assert_eq!(mailer.route, None);
+    assert_eq!(mailer.ready.check, Check::File(folder.path().join("run/{instance}.ready")));
+    assert!(!format!("{config:?}").contains("hunter2"), "a secret is in the debug form");
+}
+
+#[test]
+fn an_environment_changes_what_it_names_and_nothing_else() {
+    let folder = Folder::new();
+    let config = folder.load(cutover::config::example(), Some("staging")).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(config.project, "shop-staging");
+    let plain = folder.load(cutover::config::example(), None).unwrap_or_else(|errors| panic!("{errors}"));
+    let (web, before) = (&config.services[0], &plain.services[0]);
+    assert_eq!((web.replicas, before.replicas), (1, 2));
+    let (route, route_before) = (web.route.as_ref().unwrap(), before.route.as_ref().unwrap());
+    assert_eq!(route.listen.port(), 8080);
+    assert_eq!(route.trusted, route_before.trusted);
+    assert_eq!((&web.ready, &web.rollout, &web.process), (&before.ready, &before.rollout, &before.process));
+}
+
+#[test]
+fn an_environment_may_choose_another_check() {
+    // To see it fail, let `overlay::merge` keep the checks of the file.
+    let toml = format!(
+        "{SMALL}[service.web.ready]\nhttp = \"/healthz\"\nstatus = 200\nwithin = \"5s\"\n[environment.staging.service.web.ready]\ntcp = true\n"
+    );
+    let folder = Folder::new();
+    let ready = one(&folder, &toml, Some("staging")).ready;
+    assert_eq!(ready.check, Check::Tcp);
+    assert_eq!(ready.within, Duration::from_secs(5));
+}
+
+#[test]
+fn an_environment_may_have_a_service_of_its_own() {
+    let toml = format!("{SMALL}[environment.staging.service.mock]\ncommand = [\"./server\"]\n");
+    let folder = Folder::new();
+    assert_eq!(folder.load(&toml, None).map(|config| config.services.len()).ok(), Some(1));
+    assert_eq!(folder.load(&toml, Some("staging")).map(|config| config.services.len()).ok(), Some(2));
+}
+
+#[test]
+fn the_check_follows_from_the_route() {
+    let folder = Folder::new();
+    let check = |route: &str| one(&folder, &format!("{SMALL}{route}"), None).ready.check;
+    assert_eq!(check(""), Check::Running);
+    assert_eq!(check("route = { listen = 80, tcp = true }"), Check::Tcp);
+    assert!(matches!(check("route = { listen = 80 }"), Check::Http { path, status: (200, 399), .. } if path == "/"));
+}
+
+#[test]
+fn env_wins_over_files_and_later_files_over_earlier_ones() {
+    let folder = Folder::new();
+    folder.file("a.env", "\u{feff}A=a\r\nB=a\r\nC=a\r\n");
+    folder.file("b.env", "export B='b'\nPORT=3000\n");
+    let toml = format!("{SMALL}env_file = [\"a.env\", \"b.env\"]\nenv = {{ C = \"c ${{SECRET}}\", D = 7, E = true }}");
+    let env = one(&folder, &toml, None).process.env;
+    let values: Vec<(&str, &str)> = env.iter().map(|(name, value)| (name.as_str(), value.reveal())).collect();
+    assert_eq!(values, [("A", "a"), ("B", "b"), ("C", "c hunter2"), ("D", "7"), ("E", "true")]);
+}
+
+#[test]
+fn a_path_of_the_service_finds_the_program() {
+    // The service's own PATH counts, as it does when the program is started.
+    let folder = Folder::new();
+    let toml =
+        |path: &str| format!("project = \"shop\"\n[service.web]\ncommand = [\"server\"]\nenv = {{ PATH = {path:?} }}");
+    assert!(folder.load(toml("/nowhere"), None).is_err());
+    assert!(folder.load(toml(&folder.path().display().to_string()), None).is_ok());
+}
+
+#[test]
+fn addresses_and_paths_have_one_form() {
+    let folder = Folder::new();
+    let listen = |text: &str| {
+        let spec = one(&folder, &format!("{SMALL}route = {{ listen = {text} }}"), None);
+        spec.route.map(|route| route.listen.to_string()).unwrap_or_default()
+    };
+    assert_eq!(listen("8080"), "0.0.0.0:8080");
+    assert_eq!(listen("\":80\""), "0.0.0.0:80");
+    assert_eq!(listen("\"127.0.0.1:80\""), "127.0.0.1:80");
+    assert_eq!(listen("\"[::]:80\""), "[::]:80");
+    let toml = format!(
+        "{SMALL}route = {{ listen = 80, hosts = [\"B.example.\", \"a\", \"b.example\"], path = \"/x/\", balance = \"round_robin\" }}"
+    );
+    let route = one(&folder, &toml, None).route.expect("a route");
+    assert_eq!(route.kind, RouteKind::Http { hosts: vec!["a".into(), "b.example".into()], path: "/x".into() });
+    assert_eq!(route.balance, Balance::RoundRobin);
+}
+
+#[test]
+fn the_working_directory_is_the_folder_of_the_file_unless_the_artifact_is_a_folder() {
+    let folder = Folder::new();
+    assert_eq!(one(&folder, SMALL, None).process.directory.as_deref(), Some(folder.path()));
+    assert_eq!(one(&folder, &format!("{SMALL}artifact = \".\""), None).process.directory, None);
+    let named = one(&folder, &format!("{SMALL}artifact = \".\"\ndirectory = \"./\""), None);
+    assert_eq!(named.process.directory.as_deref(), Some(folder.path()));
+}
+
+#[test]
+fn the_file_is_found_from_below_and_paths_start_from_it() {
+    let folder = Folder::new();
+    folder.file("cutover.toml", SMALL);
+    folder.file("src/deep/x", "");
+    let mut surroundings = folder.surroundings();
+    surroundings.directory = folder.path().join("src/deep");
+    let config = cutover::config::load_in(&surroundings, None, None).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(config.path, folder.path().join("cutover.toml"));
+    assert_eq!(config.services[0].process.directory.as_deref(), Some(folder.path()));
+    let given = cutover::config::load_in(&surroundings, Some(Path::new("../../cutover.toml")), None);
+    assert!(given.is_ok(), "{given:?}");
+}
+
+#[test]
+fn mistakes_can_be_read_by_a_machine() {
+    let folder = Folder::new();
+    let errors = folder.load(format!("{SMALL}replica = 2"), Some("x")).expect_err("errors");
+    insta::assert_snapshot!(serde_json::to_string_pretty(&errors).unwrap(), @r#"
+    [
+      {
+        "file": "cutover.toml",
+        "line": 4,
+        "column": 1,
+        "message": "unknown key \"replica\"",
+        "hint": "did you mean \"replicas\"?"
+      },
+      {
+        "message": "there is no environment \"x\"",
+        "hint": "the file has none; begin a table with [environment.x.service.NAME]"
+      }
+    ]
+    "#);
+}
+
+/// A small file with one more line in one of its tables, in place of the line for the same key.
+fn with(section: &Section, key: &str, line: &str) -> String {
+    let base = [
+        ("", "project", "project = \"shop\""),
+        ("service.NAME", "command", "command = [\"./server\", \"{port}\"]"),
+        ("service.NAME.route", "listen", "listen = 80"),
+    ];
+    let lines = |path: &str| {
+        let kept = base.iter().filter(|(at, name, _)| *at == path && (section.path, key) != (*at, *name));
+        let mut lines: String = kept.map(|(_, _, line)| format!("{line}\n")).collect();
+        if section.path == path {
+            lines.push_str(line);
+        }
+        lines
+    };
+    let written = |path: &&str| base.iter().any(|(at, ..)| at == path) || section.path == *path;
+    let sections = SECTIONS.iter().map(|section| section.path).filter(written);
+    let table = |path: &str| match path {
+        "" => lines(path),
+        path => format!("\n[{}]\n{}", path.replace("NAME", "web"), lines(path)),
+    };
+    sections.map(table).collect()
+}
+
+fn documented() -> impl Iterator<Item = (&'static Section, &'static Key)> {
+    let sections = SECTIONS.iter().filter(|section| !section.path.starts_with("environment"));
+    sections.flat_map(|section| section.keys.iter().map(move |key| (section, key)))
+}
+
+#[test]
+fn every_documented_key_is_read() {
+    // To see it fail, add a key to a section.
+    let folder = Folder::new();
+    for (section, key) in documented() {
+        let name = key.name;
+        let toml = match (section.path, name) {
+            ("", "service") => "project = \"shop\"\nservice = 1979-05-27".to_owned(),
+            _ => with(section, name, &format!("{name} = 1979-05-27")),
+        };
+        // A table takes the place of the base's table of the same name.
+        let toml = if name == "route" { toml.replace("\n[service.web.route]\nlisten = 80\n", "") } else { toml };
+        let errors = folder.load(&toml, None).expect_err(&toml).to_string();
+        let dot = if section.path.is_empty() { "" } else { "." };
+        let expected = format!("{}{dot}{name}: expected {}", section.path.replace("NAME", "web"), key.form.expected());
+        assert!(errors.contains(&expected), "{toml}\nshould say {expected:?} but says\n{errors}");
+    }
+}
+
+#[test]
+fn every_documented_default_is_the_real_one() {
+    // To see it fail, change a default in the table of keys.
+    let folder = Folder::new();
+    for (section, key) in documented() {
+        if let Default::Is(value) = key.default {
+            let given = one(&folder, &with(section, key.name, &format!("{} = {value}", key.name)), None);
+            assert_eq!(given, one(&folder, &with(section, key.name, ""), None), "{}.{}", section.path, key.name);
+        }
+    }
+}
+
+#[test]
+fn what_must_be_given_is_missed() {
+    let folder = Folder::new();
+    for (section, key) in documented().filter(|(_, key)| key.default == Default::Required && key.name != "service") {
+        let errors = folder.load(with(section, key.name, ""), None).expect_err("errors").to_string();
+        assert!(errors.contains(&format!("{}: missing", key.name)), "{errors}");
+    }
+}

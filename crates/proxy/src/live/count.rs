@@ -1,0 +1,104 @@
+//! A service's counters. Each worker adds to a part of its own, so that counting costs no cache line that another one holds.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use cutover_core::ServiceName;
+use cutover_core::histogram::{BUCKETS, Histogram, bucket};
+use cutover_core::stats::ServiceStats;
+
+use super::gap::Gap;
+
+/// All counters of one service. They outlive the tables that list it.
+#[derive(Debug)]
+pub struct ServiceCounts {
+    shards: Box<[Shard]>,
+    /// Requests held now. Shared by the workers, because the limit on it is for all of them.
+    pub held: AtomicU64,
+    /// The time without answers.
+    pub gap: Gap,
+}
+
+/// What one worker counted for one service. Aligned so that no two share a cache line.
+#[derive(Debug)]
+#[repr(align(128))]
+pub struct Shard {
+    served: AtomicU64,
+    failed: AtomicU64,
+    errors: AtomicU64,
+    retried: AtomicU64,
+    latency: [AtomicU64; BUCKETS],
+}
+
+impl Default for Shard {
+    fn default() -> Self {
+        Self {
+            served: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            errors: AtomicU64::new(0),
+            retried: AtomicU64::new(0),
+            latency: [const { AtomicU64::new(0) }; BUCKETS],
+        }
+    }
+}
+
+/// One more. Only the owner of a shard writes to it, so this need not be a locked operation.
+fn add(counter: &AtomicU64) {
+    counter.store(counter.load(Relaxed) + 1, Relaxed);
+}
+
+impl Shard {
+    /// An instance answered.
+    pub fn served(&self) {
+        add(&self.served);
+    }
+
+    /// A request got no whole answer.
+    pub fn failed(&self) {
+        add(&self.failed);
+    }
+
+    /// An instance answered with a status from 500 to 599.
+    pub fn error(&self) {
+        add(&self.errors);
+    }
+
+    /// A request was sent a second time.
+    pub fn retried(&self) {
+        add(&self.retried);
+    }
+
+    /// The head of an answer came after so many microseconds.
+    pub fn latency(&self, micros: u64) {
+        add(&self.latency[bucket(micros)]);
+    }
+}
+
+impl ServiceCounts {
+    /// Counters for so many workers.
+    pub fn new(workers: usize) -> Self {
+        let shards = (0..workers).map(|_| Shard::default()).collect();
+        Self { shards, held: AtomicU64::new(0), gap: Gap::default() }
+    }
+
+    /// The part of one worker. Only that worker may count there.
+    #[inline]
+    pub fn shard(&self, worker: usize) -> &Shard {
+        &self.shards[worker]
+    }
+
+    /// A reading.
+    pub fn stats(&self, name: &ServiceName, now_us: u64) -> ServiceStats {
+        let sum = |counter: fn(&Shard) -> &AtomicU64| self.shards.iter().map(|s| counter(s).load(Relaxed)).sum();
+        let column = |bucket: usize| self.shards.iter().map(move |s| s.latency[bucket].load(Relaxed)).sum();
+        ServiceStats {
+            name: name.clone(),
+            served: sum(|s| &s.served),
+            failed: sum(|s| &s.failed),
+            errors: sum(|s| &s.errors),
+            retried: sum(|s| &s.retried),
+            held: self.held.load(Relaxed),
+            longest_gap_us: self.gap.longest(now_us),
+            latency: Histogram::from_counts((0..BUCKETS).map(column)),
+        }
+    }
+}

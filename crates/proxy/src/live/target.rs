@@ -1,0 +1,130 @@
+//! A target while it is served, and a claim on it.
+
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use cutover_core::InstanceId;
+use cutover_core::stats::TargetStats;
+use cutover_core::table::Mode;
+
+use super::gate::{Admits, Gate};
+
+/// How long a target is passed over after a connection to it failed, in milliseconds.
+const SHY: u64 = 1000;
+
+/// One instance with its gate and its counters. Shared by all tables that list it, and by its claims.
+#[derive(Debug)]
+pub struct LiveTarget {
+    /// Which instance.
+    pub instance: InstanceId,
+    /// Its own address.
+    pub address: SocketAddr,
+    /// Tells it from every other target of this process, also from one of the same name at another address.
+    pub serial: u64,
+    /// Who may go there.
+    pub gate: Gate,
+    /// What happened there.
+    pub counts: TargetCounts,
+    shy_until: AtomicU64,
+}
+
+/// Counters of one target. They grow; readers tolerate that they are read one after the other.
+#[derive(Debug, Default)]
+pub struct TargetCounts {
+    /// Idle connections kept to it, over all workers.
+    pub idle: AtomicU64,
+    /// Requests answered.
+    pub served: AtomicU64,
+    /// Requests not answered, or cut.
+    pub failed: AtomicU64,
+    /// Answers with status 500 to 599.
+    pub errors: AtomicU64,
+}
+
+impl LiveTarget {
+    /// A target that admits nothing yet.
+    pub fn new(instance: InstanceId, address: SocketAddr) -> Self {
+        static SERIAL: AtomicU64 = AtomicU64::new(1);
+        Self {
+            instance,
+            address,
+            serial: SERIAL.fetch_add(1, Relaxed),
+            gate: Gate::new(),
+            counts: TargetCounts::default(),
+            shy_until: AtomicU64::new(0),
+        }
+    }
+
+    /// What a mode of the table admits.
+    pub fn admits(mode: Mode) -> Admits {
+        match mode {
+            Mode::Serving { .. } => Admits::All,
+            Mode::Registered => Admits::Named,
+            Mode::Draining => Admits::Nothing,
+        }
+    }
+
+    /// A connection to it just failed: others are preferred for a second.
+    pub fn refused(&self, now: u64) {
+        self.shy_until.store(now + SHY, Relaxed);
+    }
+
+    /// Whether a connection to it failed a moment ago.
+    pub fn shy(&self, now: u64) -> bool {
+        now < self.shy_until.load(Relaxed)
+    }
+
+    /// Whether anything is still there.
+    pub fn busy(&self) -> bool {
+        let load = self.gate.load();
+        load.in_flight + load.streams > 0
+    }
+
+    /// A reading of its counters.
+    pub fn stats(&self) -> TargetStats {
+        let load = self.gate.load();
+        TargetStats {
+            instance: self.instance.clone(),
+            in_flight: load.in_flight,
+            streams: load.streams,
+            idle: self.counts.idle.load(Relaxed),
+            served: self.counts.served.load(Relaxed),
+            failed: self.counts.failed.load(Relaxed),
+            errors: self.counts.errors.load(Relaxed),
+        }
+    }
+}
+
+/// A place at a target. Dropping it gives the place back, however the request ended.
+#[derive(Debug)]
+pub struct Claim {
+    target: Arc<LiveTarget>,
+    stream: Cell<bool>,
+}
+
+impl Claim {
+    /// Takes a place if the target admits it.
+    pub fn new(target: &Arc<LiveTarget>, wanted: Admits) -> Option<Self> {
+        target.gate.enter(wanted).then(|| Self { target: target.clone(), stream: Cell::new(false) })
+    }
+
+    /// The target.
+    pub fn target(&self) -> &Arc<LiveTarget> {
+        &self.target
+    }
+
+    /// From here on it counts as a stream.
+    pub fn become_stream(&self) {
+        if !self.stream.replace(true) {
+            self.target.gate.stream();
+        }
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if self.stream.get() { self.target.gate.leave_stream() } else { self.target.gate.leave() }
+    }
+}

@@ -1,0 +1,141 @@
+//! Which service a request is for: by host, then by path.
+//!
+//! An exact host wins over any host, then the longest path prefix that ends on a segment boundary. If the routes of the
+//! exact host do not match the path, those for any host are asked. Paths are compared as they are written: `%2F`, `//` and
+//! `..` are not interpreted, because a route only selects who answers; it protects nothing.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use cutover_core::ServiceName;
+use cutover_core::table::{Network, Route};
+
+use crate::live::service::LiveService;
+
+/// The routes of one listener.
+#[derive(Debug, Default)]
+pub struct Router {
+    exact: HashMap<Vec<u8>, Vec<Prefix>>,
+    any: Vec<Prefix>,
+    /// Peers whose forwarding fields are believed.
+    pub trusted: Vec<Network>,
+}
+
+#[derive(Debug, Clone)]
+struct Prefix {
+    path: Vec<u8>,
+    service: Arc<LiveService>,
+}
+
+impl Router {
+    /// Joins published routes with the services they name.
+    pub fn new(routes: &[Route], trusted: &[Network], services: &HashMap<ServiceName, Arc<LiveService>>) -> Self {
+        let mut router = Self { trusted: trusted.to_vec(), ..Self::default() };
+        for route in routes {
+            let Some(service) = services.get(&route.service) else { continue };
+            // "/shop/" means the same as "/shop", and "/" the same as nothing.
+            let path = route.path.trim_end_matches('/').as_bytes().to_vec();
+            let prefix = Prefix { path, service: service.clone() };
+            for host in &route.hosts {
+                router.exact.entry(host.to_ascii_lowercase().into_bytes()).or_default().push(prefix.clone());
+            }
+            if route.hosts.is_empty() {
+                router.any.push(prefix);
+            }
+        }
+        for prefixes in router.exact.values_mut().chain([&mut router.any]) {
+            prefixes.sort_by_key(|prefix| std::cmp::Reverse(prefix.path.len()));
+        }
+        router
+    }
+
+    /// The service for a host as it stands in the request (with a port, in any case) and a target as it is passed on.
+    pub fn find(&self, host: Option<&[u8]>, target: &[u8]) -> Option<&Arc<LiveService>> {
+        let path = target.split(|&b| b == b'?').next().unwrap_or_default();
+        let matching = |prefixes: &'_ [Prefix]| prefixes.iter().position(|prefix| prefix.covers(path));
+        let exact = if self.exact.is_empty() { None } else { host.and_then(|host| self.host(without_port(host))) };
+        let by_host = exact.and_then(|prefixes| Some(&prefixes[matching(prefixes)?]));
+        by_host.or_else(|| Some(&self.any[matching(&self.any)?])).map(|prefix| &prefix.service)
+    }
+
+    fn host(&self, host: &[u8]) -> Option<&[Prefix]> {
+        let lower = |b: &u8| b.is_ascii_uppercase();
+        let found =
+            if host.iter().any(lower) { self.exact.get(&host.to_ascii_lowercase()) } else { self.exact.get(host) };
+        found.map(Vec::as_slice)
+    }
+}
+
+impl Prefix {
+    fn covers(&self, path: &[u8]) -> bool {
+        path.strip_prefix(self.path.as_slice())
+            .is_some_and(|rest| rest.is_empty() || rest[0] == b'/' || self.path.is_empty())
+    }
+}
+
+/// The host without its port and without the dot that may end a name.
+fn without_port(host: &[u8]) -> &[u8] {
+    let end = match host.iter().rposition(|&b| b == b':') {
+        Some(colon) if !host[colon..].contains(&b']') => colon,
+        _ => host.len(),
+    };
+    host[..end].strip_suffix(b".").unwrap_or(&host[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use cutover_core::table::{Balance, Limits, Service};
+
+    use super::*;
+    use crate::live::count::ServiceCounts;
+
+    fn router(routes: &[(&[&str], &str, &str)]) -> Router {
+        let mut services = HashMap::new();
+        let routes: Vec<Route> = routes
+            .iter()
+            .map(|(hosts, path, service)| {
+                let service = ServiceName::new(*service).unwrap();
+                let (balance, limits) = (Balance::default(), Limits::default());
+                let spec = Service { name: service.clone(), balance, targets: vec![], hold: None, limits, token: None };
+                let live = LiveService::new(spec, Arc::new(ServiceCounts::new(1)), vec![]);
+                services.insert(service.clone(), Arc::new(live));
+                Route { hosts: hosts.iter().map(|h| (*h).to_owned()).collect(), path: (*path).to_owned(), service }
+            })
+            .collect();
+        Router::new(&routes, &[], &services)
+    }
+
+    #[test]
+    fn the_most_specific_route_wins() {
+        let router = router(&[
+            (&[], "/", "fallback"),
+            (&["shop.example"], "/", "shop"),
+            (&["shop.example", "[::1]"], "/admin", "admin"),
+            (&[], "/api", "api"),
+            (&["only.example"], "/x", "x"),
+        ]);
+        let cases = [
+            ("shop.example", "/", "shop"),
+            ("SHOP.example:8080", "/a?b=/admin", "shop"),
+            ("shop.example.", "/admin", "admin"),
+            ("[::1]:80", "/admin/x", "admin"),
+            ("shop.example", "/administer", "shop"),
+            ("shop.example", "/api", "shop"),
+            ("other.example", "/api/1", "api"),
+            ("other.example", "/apis", "fallback"),
+            ("only.example", "/y", "fallback"),
+            ("", "*", "fallback"),
+        ];
+        for (host, target, service) in cases {
+            let found = router.find(Some(host.as_bytes()), target.as_bytes()).map(|s| s.spec.name.as_str());
+            assert_eq!(found, Some(service), "{host} {target}");
+        }
+    }
+
+    #[test]
+    fn no_route_is_no_service() {
+        let router = router(&[(&["a.example"], "/x", "x")]);
+        assert!(router.find(Some(b"a.example"), b"/").is_none());
+        assert!(router.find(None, b"/x").is_none());
+    }
+}

@@ -1,0 +1,227 @@
+//! The way back: the instance's answer to the client, as it comes.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::forward::{self, Manner};
+use super::progress::{Phase, Progress, Waiting};
+use super::request::Ask;
+use crate::http::body::{Body, Framing};
+use crate::http::head::{MAX_HEAD, Scan};
+use crate::http::response::Response;
+use crate::inbox::Inbox;
+use crate::live::count::Shard;
+use crate::live::target::Claim;
+use crate::worker::Shared;
+use crate::worker::clock::Slot;
+
+/// An answer whose body takes longer than this counts as a stream from then on, so that a long download does not hold up a
+/// drain. The first part of a deployment waits for requests in flight; streams have their own, longer clock.
+pub const LONG: Duration = Duration::from_secs(10);
+
+/// How an answer ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answered {
+    /// It was relayed to its end.
+    Whole {
+        /// Whether the connection to the instance may be used again.
+        reusable: bool,
+        /// Whether the client's may.
+        keep: bool,
+    },
+    /// Both sides switched to another protocol.
+    Switched {
+        /// It is WebSocket.
+        websocket: bool,
+    },
+}
+
+/// How it ended badly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Broken {
+    /// The connection ended without a byte.
+    Silent,
+    /// The head cannot be read; a fragment that completes "the answer ...".
+    Bad(&'static str),
+    /// The head was relayed, then the body broke off.
+    Cut,
+    /// The client takes no more.
+    ClientLeft,
+}
+
+/// One answer on its way.
+#[derive(Debug)]
+pub struct Relay<'a> {
+    /// The request.
+    pub ask: &'a Ask,
+    /// Where it is.
+    pub claim: &'a Claim,
+    /// Counters of the service.
+    pub shard: &'a Shard,
+    /// When the request came.
+    pub began_us: u64,
+    /// The deadline.
+    pub slot: &'a Slot,
+    /// The clock.
+    pub shared: &'a Shared,
+    /// How far the exchange has come.
+    pub progress: &'a Progress,
+    /// The wait of this request.
+    pub waiting: &'a Waiting<'a>,
+}
+
+impl Relay<'_> {
+    /// Relays one answer, with what may come before it.
+    pub async fn run(
+        &self,
+        from: &mut (impl AsyncRead + Unpin),
+        inbox: &mut Inbox,
+        to: &mut (impl AsyncWrite + Unpin),
+        response: &mut Response,
+        out: &mut Vec<u8>,
+    ) -> Result<Answered, Broken> {
+        let end = loop {
+            let end = self.head(from, inbox).await?;
+            let head = &inbox.data()[..end];
+            response.parse(head, self.ask.bodiless).map_err(|bad| Broken::Bad(bad.0))?;
+            out.clear();
+            let switched = response.status == 101;
+            if switched && !(self.ask.upgrade && response.upgrade.is_some()) {
+                return Err(Broken::Bad("switches protocols, which was not asked for"));
+            }
+            if response.status >= 200 {
+                break end;
+            }
+            if switched {
+                self.observe(response);
+            }
+            // 100 was for us: the client got its own when we began to read its body.
+            if response.status != 100 && !self.ask.old {
+                let names = self.ask.preview.as_ref().filter(|_| switched).map(|_| &**self.claim.target());
+                forward::response(out, head, response, Manner { chunks: false, keep: true, old: false, names });
+                self.write(to, out).await?;
+            }
+            let websocket =
+                response.upgrade.is_some_and(|protocol| protocol.of(head).eq_ignore_ascii_case(b"websocket"));
+            inbox.consume(end);
+            if switched {
+                return Ok(Answered::Switched { websocket });
+            }
+        };
+        self.last(end, from, inbox, to, response, out).await
+    }
+
+    /// Reads until a whole head is there.
+    async fn head(&self, from: &mut (impl AsyncRead + Unpin), inbox: &mut Inbox) -> Result<usize, Broken> {
+        let mut scan = Scan::default();
+        loop {
+            if let Some(end) = scan.end(inbox.data()).map_err(|bad| Broken::Bad(bad.0))? {
+                return Ok(end);
+            }
+            if inbox.data().len() >= MAX_HEAD {
+                return Err(Broken::Bad("has a head larger than 16 KiB"));
+            }
+            match inbox.fill(from).await {
+                Ok(0) | Err(_) if inbox.is_empty() => return Err(Broken::Silent),
+                Ok(0) | Err(_) => return Err(Broken::Bad("was cut in its head")),
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// Relays the answer that ends the exchange. Its head is the first `end` bytes of `inbox`.
+    async fn last(
+        &self,
+        end: usize,
+        from: &mut (impl AsyncRead + Unpin),
+        inbox: &mut Inbox,
+        to: &mut (impl AsyncWrite + Unpin),
+        response: &Response,
+        out: &mut Vec<u8>,
+    ) -> Result<Answered, Broken> {
+        let delimited = !matches!(response.framing, Framing::Chunked | Framing::UntilClose);
+        let chunks = !delimited && !self.ask.old;
+        // While the body is still being sent, nobody knows whether the rest of it will be read.
+        let keep = self.ask.keep && self.progress.sent.get() && (delimited || chunks) && !self.slot.retired();
+        let names = self.ask.preview.as_ref().map(|_| &**self.claim.target());
+        let head = &inbox.data()[..end];
+        forward::response(out, head, response, Manner { chunks, keep, old: self.ask.old, names });
+        inbox.consume(end);
+        self.observe(response);
+        self.progress.until_close.set(!delimited && !chunks);
+        self.progress.phase.set(Phase::Answering);
+        let mut body = Body::new(response.framing, chunks);
+        self.body(&mut body, response.events, from, inbox, to, out).await?;
+        Ok(Answered::Whole { reusable: response.keep && inbox.is_empty() && self.progress.sent.get(), keep })
+    }
+
+    /// Relays the body. `out` holds what goes before it.
+    async fn body(
+        &self,
+        body: &mut Body,
+        events: bool,
+        from: &mut (impl AsyncRead + Unpin),
+        inbox: &mut Inbox,
+        to: &mut (impl AsyncWrite + Unpin),
+        out: &mut Vec<u8>,
+    ) -> Result<(), Broken> {
+        loop {
+            let used = body.pass(inbox.data(), out).map_err(|_| Broken::Cut);
+            if let Ok(used) = used {
+                inbox.consume(used);
+            }
+            self.progress.at_event.set(false);
+            self.write(to, out).await?;
+            self.progress.at_event.set(events && body.at_chunk());
+            out.clear();
+            used?;
+            if body.done() {
+                return Ok(());
+            }
+            match inbox.fill(from).await {
+                Ok(0) => body.closed(out).map_err(|_| Broken::Cut)?,
+                Ok(_) => {}
+                Err(_) => return Err(Broken::Cut),
+            }
+        }
+    }
+
+    /// Writes to the client, and notes since when it takes nothing.
+    async fn write(&self, to: &mut (impl AsyncWrite + Unpin), mut bytes: &[u8]) -> Result<(), Broken> {
+        while !bytes.is_empty() {
+            let count = poll_fn(|cx| {
+                let written = Pin::new(&mut *to).poll_write(cx, bytes);
+                if written.is_pending() && self.progress.stalled_since.get() == 0 {
+                    self.progress.stalled_since.set(self.shared.now_ms());
+                }
+                written
+            });
+            match count.await {
+                Ok(0) | Err(_) => return Err(Broken::ClientLeft),
+                Ok(count) => bytes = &bytes[count..],
+            }
+            self.progress.stalled_since.set(0);
+        }
+        Ok(())
+    }
+
+    /// Counts what the head of an answer tells.
+    fn observe(&self, response: &Response) {
+        let now = self.shared.now_us();
+        self.waiting.answered(now);
+        self.shard.latency(now.saturating_sub(self.began_us));
+        if response.status >= 500 {
+            self.shard.error();
+            self.claim.target().counts.errors.fetch_add(1, Relaxed);
+        }
+        if response.events {
+            self.claim.become_stream();
+            self.slot.stream_of(self.claim.target().serial);
+        }
+        self.slot.within(now / 1000 + 1, LONG);
+    }
+}

@@ -1,0 +1,148 @@
+//! Writing heads on: what a proxy must leave out, what it must add, and everything else as it came.
+//!
+//! Left out are the fields that concern one connection only (RFC 9110, 7.6.1), those that `Connection` names, and the
+//! proxy's own. `Via` is not added, nor is anything done to `Date` or `Server`: the instance has the word.
+
+use std::io::Write;
+use std::net::IpAddr;
+
+use crate::http::body::Framing;
+use crate::http::field::{Known, members};
+use crate::http::head::Field;
+use crate::http::request::Request;
+use crate::http::response::Response;
+use crate::live::target::LiveTarget;
+
+/// Writes the head that the instance gets. `service` stands in for the host that an old client did not name.
+pub fn request(out: &mut Vec<u8>, head: &[u8], request: &Request, peer: IpAddr, trusted: bool, service: &str) {
+    out.extend_from_slice(request.method.of(head));
+    out.push(b' ');
+    out.extend_from_slice(request.target.of(head));
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+    for field in &request.fields {
+        let pass = match field.known {
+            Known::Other => !(request.connection_names && named(&request.fields, head, field)),
+            Known::Host | Known::ContentType | Known::ContentLength => true,
+            Known::ForwardedProto | Known::ForwardedHost | Known::RealIp | Known::Forwarded => trusted,
+            _ => false,
+        };
+        if pass {
+            line(out, field.name.of(head), field.value.of(head));
+        }
+    }
+    if request.host.is_none() {
+        line(out, b"Host", service.as_bytes());
+    }
+    if request.framing == Framing::Chunked {
+        out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+    }
+    connection(out, head, request);
+    forwarded(out, head, request, peer, trusted);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn connection(out: &mut Vec<u8>, head: &[u8], request: &Request) {
+    if let Some(protocol) = request.upgrade {
+        out.extend_from_slice(b"Connection: Upgrade\r\n");
+        line(out, b"Upgrade", protocol.of(head));
+    } else if request.trailers {
+        out.extend_from_slice(b"Connection: TE\r\nTE: trailers\r\n");
+    }
+}
+
+/// Who asked. A trusted peer's word is kept and extended, anybody else's was left out above.
+fn forwarded(out: &mut Vec<u8>, head: &[u8], request: &Request, peer: IpAddr, trusted: bool) {
+    let has = |known| trusted && request.fields.iter().any(|field| field.known == known);
+    out.extend_from_slice(b"X-Forwarded-For: ");
+    if trusted {
+        for field in request.fields.iter().filter(|field| field.known == Known::ForwardedFor) {
+            out.extend_from_slice(field.value.of(head));
+            out.extend_from_slice(b", ");
+        }
+    }
+    address(out, peer);
+    if !has(Known::RealIp) {
+        out.extend_from_slice(b"\r\nX-Real-IP: ");
+        address(out, peer);
+    }
+    out.extend_from_slice(b"\r\n");
+    if !has(Known::ForwardedProto) {
+        out.extend_from_slice(b"X-Forwarded-Proto: http\r\n");
+    }
+    if let Some(host) = request.host.filter(|_| !has(Known::ForwardedHost)) {
+        line(out, b"X-Forwarded-Host", host.of(head));
+    }
+}
+
+/// How an answer's body is delimited for the client, and what the head says about the connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Manner<'a> {
+    /// In chunks.
+    pub chunks: bool,
+    /// Whether the connection stays open.
+    pub keep: bool,
+    /// Whether the client speaks HTTP/1.0.
+    pub old: bool,
+    /// The instance to be named.
+    pub names: Option<&'a LiveTarget>,
+}
+
+/// Writes the head that the client gets.
+pub fn response(out: &mut Vec<u8>, head: &[u8], response: &Response, manner: Manner<'_>) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(response.line.of(head));
+    out.extend_from_slice(b"\r\n");
+    let mut length = !manner.chunks && response.status >= 200 && response.status != 204;
+    length &= response.framing != Framing::UntilClose && response.framing != Framing::Chunked;
+    for field in &response.fields {
+        let pass = match field.known {
+            Known::Other => !(response.connection_names && named(&response.fields, head, field)),
+            Known::ContentLength => std::mem::take(&mut length),
+            Known::Connection | Known::TransferEncoding | Known::Upgrade | Known::Hop => false,
+            Known::Instance | Known::Token | Known::Ours => false,
+            _ => true,
+        };
+        if pass {
+            line(out, field.name.of(head), field.value.of(head));
+        }
+    }
+    if manner.chunks {
+        out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+    }
+    if let (101, Some(protocol)) = (response.status, response.upgrade) {
+        out.extend_from_slice(b"Connection: Upgrade\r\n");
+        line(out, b"Upgrade", protocol.of(head));
+    } else if response.status >= 200 {
+        match (manner.keep, manner.old) {
+            (true, true) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
+            (true, false) => {}
+            (false, _) => out.extend_from_slice(b"Connection: close\r\n"),
+        }
+    }
+    if let Some(target) = manner.names {
+        let (instance, release) = (&target.instance, target.instance.release);
+        let _ = write!(out, "cutover-instance: {instance}\r\ncutover-release: {release}\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+#[inline]
+fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.reserve(name.len() + value.len() + 4);
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Whether a `Connection` field names this field.
+fn named(fields: &[Field], head: &[u8], field: &Field) -> bool {
+    let name = field.name.of(head);
+    let lists = fields.iter().filter(|field| field.known == Known::Connection);
+    lists.flat_map(|list| members(list.value.of(head))).any(|option| option.eq_ignore_ascii_case(name))
+}
+
+fn address(out: &mut Vec<u8>, peer: IpAddr) {
+    // Writing to memory cannot fail.
+    let _ = write!(out, "{peer}");
+}

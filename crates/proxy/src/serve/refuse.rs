@@ -1,0 +1,115 @@
+//! The proxy's own answers. Each says that it is the proxy who speaks, what is wrong and whose fault it is, and carries a
+//! `cutover-error` field that a program can tell apart.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::time::Duration;
+
+/// An answer of the proxy itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The status.
+    pub status: u16,
+    /// The value of `cutover-error`.
+    pub code: &'static str,
+    text: Cow<'static, str>,
+    retry_after: Option<u64>,
+}
+
+impl Refusal {
+    fn new(status: u16, code: &'static str, text: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, code, text: text.into(), retry_after: None }
+    }
+
+    /// The request cannot be read in one way only.
+    pub fn bad_request(status: u16, why: &str) -> Self {
+        let status = if why == "has too many fields" { 431 } else { status };
+        Self::new(status, "bad-request", format!("the request {why}"))
+    }
+
+    /// The head is larger than is read.
+    pub fn head_too_large() -> Self {
+        Self::new(431, "head-too-large", "the request head is larger than 16 KiB")
+    }
+
+    /// The client stopped in the middle of a request.
+    pub fn slow_client() -> Self {
+        Self::new(408, "slow-request", "the rest of the request did not come in time")
+    }
+
+    /// The body is larger than the service takes.
+    pub fn body_too_large(limit: impl Display) -> Self {
+        Self::new(413, "body-too-large", format!("the request body is larger than {limit}, the limit of this service"))
+    }
+
+    /// Nothing is routed there.
+    pub fn no_route(host: Option<&[u8]>, target: &[u8]) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(200)]).into_owned();
+        let host = host.map_or_else(|| "this address".to_owned(), text);
+        let path = text(target.split(|&b| b == b'?').next().unwrap_or_default());
+        Self::new(404, "no-route", format!("no service is routed for {host} {path}"))
+    }
+
+    /// The service has no instance that takes requests.
+    pub fn no_target(service: impl Display) -> Self {
+        let refusal = Self::new(503, "no-target", format!("no instance of {service} takes requests now"));
+        Self { retry_after: Some(1), ..refusal }
+    }
+
+    /// The instance that the request names takes nothing.
+    pub fn no_such_instance(instance: impl Display) -> Self {
+        Self::new(503, "no-such-instance", format!("{instance} is not known here, or is draining"))
+    }
+
+    /// Too many requests wait for the service.
+    pub fn hold_full(service: impl Display) -> Self {
+        let refusal =
+            Self::new(503, "hold-full", format!("{service} is being replaced and too many requests wait for it"));
+        Self { retry_after: Some(1), ..refusal }
+    }
+
+    /// The request waited for the service as long as it may.
+    pub fn hold_timeout(service: impl Display, wait: Duration) -> Self {
+        let text = format!("{service} is being replaced and took no request within {wait:?}");
+        Self { retry_after: Some(1), ..Self::new(503, "hold-timeout", text) }
+    }
+
+    /// No instance accepted a connection.
+    pub fn unreachable(service: impl Display, last: impl Display) -> Self {
+        Self::new(502, "unreachable", format!("no instance of {service} could be reached; the last one tried: {last}"))
+    }
+
+    /// The instance closed the connection without an answer.
+    pub fn no_answer(instance: impl Display) -> Self {
+        Self::new(502, "no-answer", format!("{instance} closed the connection without an answer"))
+    }
+
+    /// The instance's answer cannot be read in one way only.
+    pub fn bad_answer(instance: impl Display, why: &str) -> Self {
+        Self::new(502, "bad-answer", format!("the answer of {instance} {why}"))
+    }
+
+    /// The instance took too long.
+    pub fn answer_timeout(instance: impl Display, limit: Duration) -> Self {
+        Self::new(504, "answer-timeout", format!("{instance} did not answer within {limit:?}"))
+    }
+
+    /// The whole answer on the wire.
+    pub fn write(&self, keep: bool, bodiless: bool) -> Vec<u8> {
+        let Self { status, code, text, retry_after } = self;
+        let body = format!("cutover: {text}\n");
+        let retry = retry_after.map(|seconds| format!("Retry-After: {seconds}\r\n")).unwrap_or_default();
+        let close = if keep { "" } else { "Connection: close\r\n" };
+        let shown = if bodiless { "" } else { &body };
+        let (reason, length) = (reason(*status), body.len());
+        format!(
+            "HTTP/1.1 {status} {reason}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {length}\r\n\
+             cutover-error: {code}\r\n{retry}{close}\r\n{shown}"
+        )
+        .into_bytes()
+    }
+}
+
+fn reason(status: u16) -> &'static str {
+    http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Error")
+}

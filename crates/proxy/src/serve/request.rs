@@ -1,0 +1,159 @@
+//! A request from its head to the moment it is ready to be sent: parsed, routed, rewritten, a small body read.
+
+use std::sync::Arc;
+
+use super::claim::Preview;
+use super::connection::{Client, Next, guarded};
+use super::exchange::Exchange;
+use super::forward;
+use super::refuse::Refusal;
+use super::upload::STALL;
+use crate::http::body::{Body, Framing};
+use crate::http::field::Known;
+use crate::http::request::Request;
+use crate::live::service::LiveService;
+use crate::live::table::LiveTraffic;
+use crate::worker::stock::Scratch;
+use tokio::io::AsyncWriteExt;
+
+/// What must be remembered of a request once its head is rewritten.
+#[derive(Debug)]
+pub struct Ask {
+    /// The client speaks HTTP/1.0.
+    pub old: bool,
+    /// The client wants to keep the connection.
+    pub keep: bool,
+    /// The answer has no body: the method is `HEAD`.
+    pub bodiless: bool,
+    /// It may be done twice.
+    pub idempotent: bool,
+    /// It asks for another protocol.
+    pub upgrade: bool,
+    /// It carries the service's token.
+    pub preview: Option<Preview>,
+}
+
+/// What became of reading a small body.
+enum Buffered {
+    /// It is ready to be sent, though perhaps more is to follow.
+    Ready,
+    /// The client left.
+    Gone,
+    /// It is refused.
+    Refused(Refusal),
+}
+
+/// Serves the request whose head is the first `end` bytes of the inbox.
+pub async fn serve(client: &mut Client, scratch: &mut Scratch, end: usize) -> Next {
+    let began_us = client.worker.shared.now_us();
+    let head = &client.inbox.data()[..end];
+    if let Err(refused) = scratch.request.parse(head) {
+        return client.refuse(&Refusal::bad_request(refused.status, refused.why), false).await;
+    }
+    let request = &scratch.request;
+    let Some((service, trusted)) = route(client, head, request) else {
+        let refusal = Refusal::no_route(request.host.map(|host| host.of(head)), request.target.of(head));
+        let (keep, bodiless) = (request.keep && request.framing == Framing::Empty, request.method.of(head) == b"HEAD");
+        client.inbox.consume(end);
+        return client.refuse_to(&refusal, keep, bodiless).await;
+    };
+    let ask = ask(head, request, &service);
+    let framing = request.framing;
+    scratch.sent.clear();
+    forward::request(&mut scratch.sent, head, request, client.peer, trusted, service.spec.name.as_str());
+    client.inbox.consume(end);
+    let mut body = Body::new(framing, framing == Framing::Chunked);
+    if !body.done() {
+        match buffer(client, scratch, &service, framing, &mut body).await {
+            Buffered::Ready => {}
+            Buffered::Gone => return Next::Drop,
+            Buffered::Refused(refusal) => return client.refuse_to(&refusal, false, ask.bodiless).await,
+        }
+    }
+    Exchange { client, scratch, service, ask, body, began_us }.run().await
+}
+
+/// Where it goes, and whether the client's word about other clients is believed.
+fn route(client: &Client, head: &[u8], request: &Request) -> Option<(Arc<LiveService>, bool)> {
+    client.worker.table(|table| match &table.listener(client.listener)?.traffic {
+        LiveTraffic::Http(router) => {
+            let service = router.find(request.host.map(|host| host.of(head)), request.target.of(head))?;
+            let trusted = router.trusted.iter().any(|network| network.contains(client.peer));
+            Some((service.clone(), trusted))
+        }
+        LiveTraffic::Tcp(_) => None,
+    })
+}
+
+fn ask(head: &[u8], request: &Request, service: &LiveService) -> Ask {
+    let method = request.method.of(head);
+    Ask {
+        old: request.old,
+        keep: request.keep,
+        bodiless: method == b"HEAD",
+        idempotent: Request::idempotent(method),
+        upgrade: request.upgrade.is_some(),
+        preview: service.spec.token.as_ref().and_then(|token| preview(head, request, token.as_bytes())),
+    }
+}
+
+fn preview(head: &[u8], request: &Request, token: &[u8]) -> Option<Preview> {
+    let value = |known| request.fields.iter().find(|field| field.known == known).map(|field| field.value.of(head));
+    if !same(value(Known::Token)?, token) {
+        return None;
+    }
+    let Some(instance) = value(Known::Instance) else { return Some(Preview::Any) };
+    let text = String::from_utf8_lossy(instance);
+    Some(text.parse().map_or_else(|_| Preview::Unreadable(text.into_owned()), Preview::Named))
+}
+
+/// Compares in a time that does not tell how much is right.
+fn same(given: &[u8], secret: &[u8]) -> bool {
+    let differences = given.iter().zip(secret).fold(0, |all, (a, b)| all | (a ^ b));
+    given.len() == secret.len() && differences == 0 && !secret.is_empty()
+}
+
+/// Reads a small body in full, so that a slow client holds no instance. A larger one is left for later.
+async fn buffer(
+    client: &mut Client,
+    scratch: &mut Scratch,
+    service: &LiveService,
+    framing: Framing,
+    body: &mut Body,
+) -> Buffered {
+    let limits = service.limits();
+    let small = match framing {
+        Framing::Length(length) if length > limits.max_body.0 => {
+            return Buffered::Refused(Refusal::body_too_large(limits.max_body));
+        }
+        Framing::Length(length) => length <= limits.buffer_body.0,
+        _ => true,
+    };
+    let mut invited = !scratch.request.expects;
+    loop {
+        if small {
+            match body.pass(client.inbox.data(), &mut scratch.sent) {
+                Ok(count) => client.inbox.consume(count),
+                Err(bad) => return Buffered::Refused(Refusal::bad_request(400, bad.0)),
+            }
+        }
+        if body.received() > limits.max_body.0 {
+            return Buffered::Refused(Refusal::body_too_large(limits.max_body));
+        }
+        client.slot.within(client.worker.shared.now_ms(), STALL);
+        if !std::mem::replace(&mut invited, true) && client.inbox.is_empty() && !body.done() {
+            let invite = client.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n");
+            if !matches!(guarded(&client.slot, invite).await, Ok(Ok(()))) {
+                return Buffered::Gone;
+            }
+        }
+        if !small || body.done() || body.received() > limits.buffer_body.0 {
+            return Buffered::Ready;
+        }
+        match guarded(&client.slot, client.inbox.fill(&mut client.stream)).await {
+            Ok(Ok(0) | Err(_)) => return Buffered::Gone,
+            Ok(Ok(_)) => {}
+            Err(_) => return Buffered::Refused(Refusal::slow_client()),
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! What follows from how an attempt ended: what is counted, what the client is told, which connections live on.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::answer::{Answered, Broken};
+use super::connection::{Client, Next};
+use super::exchange::{Exchange, Outcome, Upstream};
+use super::progress::{Phase, Progress};
+use super::refuse::Refusal;
+use super::upload::UploadEnd;
+use crate::live::target::Claim;
+use crate::stream::tunnel;
+
+/// What is left to do once everything is counted.
+enum Left {
+    /// Nothing.
+    Done(Next),
+    /// The client is told of a failure that is not its own.
+    Fail(Refusal),
+    /// The client is told of a mistake of its own.
+    Refuse(Refusal),
+}
+
+impl Exchange<'_> {
+    /// Counts, puts things back, and answers if there was no answer.
+    pub async fn settle(self, outcome: Outcome, claim: Claim, mut upstream: Upstream, progress: &Progress) -> Next {
+        if let Outcome::Answered(Answered::Switched { websocket }) = outcome {
+            self.served(&claim);
+            let Client { worker, stream, inbox, slot, .. } = self.client;
+            tunnel::run(worker, tunnel::End { stream, inbox }, upstream.end(), claim, slot, websocket).await;
+            return Next::Drop;
+        }
+        let left = self.judge(outcome, &claim, upstream, progress);
+        // The instance is done with; a client that is slow to take a refusal must not hold up its drain.
+        drop(claim);
+        match left {
+            Left::Done(next) => next,
+            Left::Fail(refusal) => self.failed(&refusal).await,
+            Left::Refuse(refusal) => self.client.refuse(&refusal, false).await,
+        }
+    }
+
+    fn judge(&self, outcome: Outcome, claim: &Claim, upstream: Upstream, progress: &Progress) -> Left {
+        let instance = &claim.target().instance;
+        let limits = self.service.limits();
+        let phase = progress.phase.get();
+        match outcome {
+            Outcome::Answered(Answered::Switched { .. }) => Left::Done(Next::Drop),
+            Outcome::Answered(Answered::Whole { reusable, keep }) => {
+                self.served(claim);
+                self.put_back(claim, upstream, reusable);
+                Left::Done(self.after_answer(keep, progress))
+            }
+            Outcome::Ordered if progress.at_event.get() => {
+                self.served(claim);
+                let ended = self.client.stream.try_write(b"0\r\n\r\n").is_ok();
+                Left::Done(if ended { Next::Close } else { Next::Drop })
+            }
+            Outcome::Ordered => self.cut(progress),
+            Outcome::Broken(Broken::ClientLeft) | Outcome::Upload(UploadEnd::ClientLeft) => {
+                if phase == Phase::Answering {
+                    self.served(claim);
+                }
+                Left::Done(Next::Drop)
+            }
+            Outcome::Broken(broken) => {
+                claim.target().counts.failed.fetch_add(1, Relaxed);
+                match broken {
+                    Broken::Bad(why) => Left::Fail(Refusal::bad_answer(instance, why)),
+                    Broken::Silent => Left::Fail(Refusal::no_answer(instance)),
+                    Broken::Cut | Broken::ClientLeft => self.cut(progress),
+                }
+            }
+            Outcome::Upload(_) if phase == Phase::Answering => Left::Done(Next::Drop),
+            Outcome::Upload(UploadEnd::TooLarge) => Left::Refuse(Refusal::body_too_large(limits.max_body)),
+            Outcome::Upload(UploadEnd::Malformed(bad)) => Left::Refuse(Refusal::bad_request(400, bad.0)),
+            Outcome::Late if phase == Phase::Sending => Left::Refuse(Refusal::slow_client()),
+            Outcome::Late | Outcome::Upload(UploadEnd::Refused) => {
+                claim.target().counts.failed.fetch_add(1, Relaxed);
+                Left::Fail(Refusal::answer_timeout(instance, limits.answer))
+            }
+        }
+    }
+
+    fn put_back(&self, claim: &Claim, mut upstream: Upstream, reusable: bool) {
+        let worker = &self.client.worker;
+        upstream.inbox.release(&worker.stock);
+        if reusable {
+            worker.pool.put(claim.target(), upstream.stream, worker.shared.now_ms(), self.service.limits().keep_idle);
+        }
+    }
+
+    fn after_answer(&self, keep: bool, progress: &Progress) -> Next {
+        // A client that asked to close sends nothing more. One that we close might: closing must not reset its answer away.
+        let silent = !self.ask.keep && progress.sent.get() && self.client.inbox.is_empty();
+        match (keep, silent) {
+            (true, _) => Next::Keep,
+            (false, true) => Next::Drop,
+            (false, false) => Next::Close,
+        }
+    }
+
+    fn served(&self, claim: &Claim) {
+        if self.ask.preview.is_none() {
+            self.service.counts.shard(self.client.worker.index).served();
+        }
+        claim.target().counts.served.fetch_add(1, Relaxed);
+    }
+
+    /// Answers with a failure that is not the client's. The agent's own looks say nothing about the service.
+    pub async fn failed(self, refusal: &Refusal) -> Next {
+        if self.ask.preview.is_none() {
+            self.service.counts.shard(self.client.worker.index).failed();
+        }
+        let keep = self.ask.keep && self.body.done();
+        self.client.refuse_to(refusal, keep, self.ask.bodiless).await
+    }
+
+    /// The answer broke off: the client must not take it for whole.
+    fn cut(&self, progress: &Progress) -> Left {
+        self.service.counts.shard(self.client.worker.index).failed();
+        if progress.until_close.get() {
+            // An orderly end would say "this was all" (RFC 9112, 8): only a reset does not.
+            let _ = self.client.stream.set_zero_linger();
+        }
+        Left::Done(Next::Drop)
+    }
+}

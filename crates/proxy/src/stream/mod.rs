@@ -1,0 +1,4 @@
+//! Connections that are only copied: after an upgrade, and for TCP routes.
+
+pub mod tunnel;
+pub mod websocket;

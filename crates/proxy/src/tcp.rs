@@ -1,0 +1,50 @@
+//! TCP routes: a connection goes to one target as a whole, and counts as a stream there.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use tokio::net::TcpStream;
+
+use crate::inbox::Inbox;
+use crate::live::service::LiveService;
+use crate::live::target::Claim;
+use crate::serve::claim::{NoClaim, Waiter};
+use crate::stream::tunnel;
+use crate::upstream::connect::connect;
+use crate::worker::Worker;
+
+/// Serves a connection to its end. There is nobody to explain a refusal to: the connection is closed.
+pub async fn serve(worker: &Rc<Worker>, mut stream: TcpStream, listener: SocketAddr, mut service: Arc<LiveService>) {
+    let slot = worker.clock.slot(listener);
+    let mut inbox = Inbox::default();
+    let mut tried = Vec::new();
+    let shard_of = |service: &LiveService, served: bool| {
+        let shard = service.counts.shard(worker.index);
+        if served { shard.served() } else { shard.failed() }
+    };
+    let (claim, mut target) = loop {
+        inbox.borrow(&worker.stock);
+        let mut waiter = Waiter { worker, stream: &mut stream, inbox: &mut inbox, slot: &slot };
+        let claim: Claim = match waiter.claim(&mut service, None, &tried).await {
+            Ok(claim) => claim,
+            Err(NoClaim::Gone) => return,
+            Err(NoClaim::Refused(_) | NoClaim::Exhausted) => return shard_of(&service, false),
+        };
+        claim.become_stream();
+        match connect(claim.target(), service.limits().connect).await {
+            Ok(target) => break (claim, target),
+            Err(_) => {
+                claim.target().refused(worker.shared.now_ms());
+                claim.target().counts.failed.fetch_add(1, Relaxed);
+                tried.push(claim.target().serial);
+            }
+        }
+    };
+    shard_of(&service, true);
+    claim.target().counts.served.fetch_add(1, Relaxed);
+    let client = tunnel::End { stream: &mut stream, inbox: &mut inbox };
+    let mut unread = Inbox::default();
+    tunnel::run(worker, client, tunnel::End { stream: &mut target, inbox: &mut unread }, claim, &slot, false).await;
+}

@@ -1,0 +1,68 @@
+//! Accepting connections.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+
+use super::{Shared, Worker};
+use crate::live::table::LiveTraffic;
+use crate::{serve, tcp};
+
+/// How long accepting rests when the process is out of descriptors or memory.
+const REST: Duration = Duration::from_millis(50);
+
+/// Accepts until it is aborted.
+pub async fn accept(worker: Rc<Worker>, listener: TcpListener, address: SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                tokio::task::spawn_local(connection(worker.clone(), stream, peer, address));
+                // The other workers were woken too: let them have the next one.
+                tokio::task::yield_now().await;
+            }
+            Err(error) if gone_already(&error) => {}
+            Err(error) => {
+                tracing::warn!(%address, %error, "cannot accept; trying again");
+                tokio::time::sleep(REST).await;
+            }
+        }
+    }
+}
+
+/// Errors of the connection that was to be accepted, not of the listener (accept(2)).
+fn gone_already(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
+}
+
+async fn connection(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, address: SocketAddr) {
+    let _counted = Counted::new(&worker.shared);
+    let _ = stream.set_nodelay(true);
+    let tcp = worker.table(|table| match &table.listener(address)?.traffic {
+        LiveTraffic::Http(_) => None,
+        LiveTraffic::Tcp(service) => Some(service.clone()),
+    });
+    match tcp {
+        Some(service) => tcp::serve(&worker, stream, address, service).await,
+        None => serve::connection::serve(&worker, stream, peer, address).await,
+    }
+}
+
+/// Counts a connection while it lives.
+struct Counted<'a>(&'a Shared);
+
+impl<'a> Counted<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        shared.connections.fetch_add(1, Relaxed);
+        Self(shared)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Relaxed);
+    }
+}

@@ -1,0 +1,116 @@
+//! A worker: one thread with a runtime of its own, which serves its connections from the first byte to the last.
+//!
+//! A request never changes threads: client connection, connection to the instance, pool and buffers belong to one worker, so
+//! nothing on the way of a request is locked, and the instance's answer wakes the very task that writes it to the client.
+//! What workers share is the table and the counters. All of them accept from copies of the same listening descriptor;
+//! with one descriptor each (`SO_REUSEPORT`), closing one would reset the connections waiting in its queue.
+
+pub mod accept;
+pub mod clock;
+pub mod order;
+pub mod stock;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Instant;
+
+use cutover_core::Timestamp;
+use tokio::sync::{Notify, mpsc};
+
+use crate::live::table::{Live, LiveTable};
+use crate::upstream::pool::Pool;
+use clock::Clock;
+use order::Order;
+use stock::Stock;
+
+/// What all workers share.
+#[derive(Debug)]
+pub struct Shared {
+    /// The table.
+    pub live: Live,
+    /// Client connections open now.
+    pub connections: AtomicU64,
+    /// When this process began to serve.
+    pub started: Timestamp,
+    epoch: Instant,
+}
+
+impl Shared {
+    /// For so many workers.
+    pub fn new(workers: usize, started: Timestamp) -> Self {
+        Self { live: Live::new(workers), connections: AtomicU64::new(0), started, epoch: Instant::now() }
+    }
+
+    /// Microseconds since the start.
+    #[inline]
+    pub fn now_us(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// Milliseconds since the start. Never zero, so that zero can mean "none".
+    #[inline]
+    pub fn now_ms(&self) -> u64 {
+        self.now_us() / 1000 + 1
+    }
+}
+
+/// What belongs to one worker.
+#[derive(Debug)]
+pub struct Worker {
+    /// Which one, from 0.
+    pub index: usize,
+    /// What it shares with the others.
+    pub shared: Arc<Shared>,
+    /// Its deadlines.
+    pub clock: Clock,
+    /// Its idle connections to instances.
+    pub pool: Pool,
+    /// Its spare buffers.
+    pub stock: Stock,
+    /// Rings when a new table is served. Held requests listen.
+    pub changed: Notify,
+    /// Whether it finishes what it has and takes nothing new.
+    pub quitting: Cell<bool>,
+    table: RefCell<Arc<LiveTable>>,
+    seen: Cell<u64>,
+}
+
+impl Worker {
+    fn new(index: usize, shared: Arc<Shared>) -> Self {
+        Self {
+            index,
+            clock: Clock::default(),
+            pool: Pool::default(),
+            stock: Stock::default(),
+            changed: Notify::new(),
+            quitting: Cell::new(false),
+            seen: Cell::new(shared.live.version()),
+            table: RefCell::new(shared.live.table()),
+            shared,
+        }
+    }
+
+    /// Looks something up in the table served now. `look` must not call back.
+    #[inline]
+    pub fn table<T>(&self, look: impl FnOnce(&LiveTable) -> T) -> T {
+        let version = self.shared.live.version();
+        if version != self.seen.get() {
+            // The version was read first: if a newer table slips in between, it is only read once more.
+            *self.table.borrow_mut() = self.shared.live.table();
+            self.seen.set(version);
+        }
+        look(&self.table.borrow())
+    }
+}
+
+/// Runs a worker on this thread until it is told to quit and has finished.
+pub fn run(index: usize, shared: Arc<Shared>, orders: mpsc::UnboundedReceiver<Order>) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let local = tokio::task::LocalSet::new();
+    let worker = Rc::new(Worker::new(index, shared));
+    local.spawn_local(clock::tick(worker.clone()));
+    runtime.block_on(local.run_until(order::obey(worker, orders)));
+    Ok(())
+}

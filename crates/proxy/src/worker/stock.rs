@@ -1,0 +1,68 @@
+//! Spare buffers of one worker. An idle connection holds none, so ten thousand of them cost little.
+
+use std::cell::RefCell;
+
+use crate::http::request::Request;
+use crate::http::response::Response;
+
+/// The size of a read buffer: a whole head fits.
+pub const READ: usize = 16 << 10;
+
+/// How many of each kind are kept.
+const KEPT: usize = 64;
+
+/// Larger ones are not kept.
+const LARGEST: usize = 64 << 10;
+
+/// What serving one request needs besides its read buffers.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    /// The parsed request.
+    pub request: Request,
+    /// The parsed answer.
+    pub response: Response,
+    /// What is sent to the instance: the head, and the body as far as it is buffered.
+    pub sent: Vec<u8>,
+    /// What is being written to the client.
+    pub out: Vec<u8>,
+}
+
+/// The spare buffers.
+#[derive(Debug, Default)]
+pub struct Stock {
+    reads: RefCell<Vec<Vec<u8>>>,
+    #[expect(clippy::vec_box, reason = "they are lent as boxes, so that the future of a connection stays small")]
+    scratches: RefCell<Vec<Box<Scratch>>>,
+    /// Where tunnels read; shared, because nothing stays in it from one step to the next.
+    pub tunnel: RefCell<Vec<u8>>,
+}
+
+impl Stock {
+    /// A read buffer of [`READ`] bytes.
+    pub fn read(&self) -> Vec<u8> {
+        self.reads.borrow_mut().pop().unwrap_or_else(|| vec![0; READ])
+    }
+
+    /// Gives one back.
+    pub fn give_read(&self, buffer: Vec<u8>) {
+        let mut reads = self.reads.borrow_mut();
+        if buffer.len() == READ && reads.len() < KEPT {
+            reads.push(buffer);
+        }
+    }
+
+    /// A scratch space with empty buffers.
+    pub fn scratch(&self) -> Box<Scratch> {
+        self.scratches.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Gives one back.
+    pub fn give_scratch(&self, mut scratch: Box<Scratch>) {
+        let mut scratches = self.scratches.borrow_mut();
+        if scratches.len() < KEPT && scratch.sent.capacity().max(scratch.out.capacity()) <= LARGEST {
+            scratch.sent.clear();
+            scratch.out.clear();
+            scratches.push(scratch);
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! A client that sees bytes.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+
+use super::LIMIT;
+
+/// One connection.
+pub struct Conn {
+    /// The socket.
+    pub stream: TcpStream,
+    unread: Vec<u8>,
+}
+
+/// One answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The whole head.
+    pub head: String,
+    /// The body, without chunks.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// A field of the head.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().skip(1).filter_map(|line| line.split_once(": "));
+        lines.find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+}
+
+impl Conn {
+    /// Connects.
+    pub fn to(address: SocketAddr) -> Self {
+        Self::of(TcpStream::connect(address).unwrap())
+    }
+
+    /// An accepted connection.
+    pub fn of(stream: TcpStream) -> Self {
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream, unread: Vec::new() }
+    }
+
+    /// Sends bytes.
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).unwrap();
+    }
+
+    /// Sends a GET.
+    pub fn get(&mut self, path: &str) -> Answer {
+        self.send(format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n"));
+        self.answer()
+    }
+
+    /// Sends a GET with more fields.
+    pub fn get_with(&mut self, path: &str, fields: &str) -> Answer {
+        self.send(format!("GET {path} HTTP/1.1\r\nHost: test\r\n{fields}\r\n"));
+        self.answer()
+    }
+
+    /// Sends a POST.
+    pub fn post(&mut self, path: &str, body: &str) -> Answer {
+        self.send(format!("POST {path} HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+        self.answer()
+    }
+
+    /// Reads an answer with a body.
+    pub fn answer(&mut self) -> Answer {
+        let head = self.head();
+        let mut answer = Answer { status: head[9..12].parse().unwrap(), head, body: Vec::new() };
+        if answer.field("transfer-encoding") == Some("chunked") {
+            while let Some(chunk) = self.chunk() {
+                answer.body.extend(chunk);
+            }
+        } else if let Some(length) = answer.field("content-length") {
+            answer.body = self.exactly(length.parse().unwrap());
+        } else if !matches!(answer.status, 100..=199 | 204 | 304) {
+            answer.body = self.rest().unwrap();
+        }
+        answer
+    }
+
+    /// Reads a head.
+    pub fn head(&mut self) -> String {
+        let end = loop {
+            if let Some(at) = self.unread.windows(4).position(|window| window == b"\r\n\r\n") {
+                break at + 4;
+            }
+            let seen = String::from_utf8_lossy(&self.unread).into_owned();
+            assert!(self.more(), "closed before the end of a head; so far: {seen:?}");
+        };
+        String::from_utf8(self.unread.drain(..end).collect()).unwrap()
+    }
+
+    /// Reads a chunk; none at the end of the body, after which trailers are dropped.
+    pub fn chunk(&mut self) -> Option<Vec<u8>> {
+        let size = self.line();
+        let size = usize::from_str_radix(&size, 16).unwrap_or_else(|_| panic!("{size:?} is not a chunk's size"));
+        if size == 0 {
+            while !self.line().is_empty() {}
+            return None;
+        }
+        let data = self.exactly(size);
+        assert_eq!(self.line(), "");
+        Some(data)
+    }
+
+    /// Reads a line.
+    pub fn line(&mut self) -> String {
+        while !self.unread.contains(&b'\n') {
+            assert!(self.more(), "closed in the middle of a line");
+        }
+        let end = self.unread.iter().position(|&b| b == b'\n').unwrap() + 1;
+        let line: Vec<u8> = self.unread.drain(..end).collect();
+        String::from_utf8(line).unwrap().trim_end_matches("\r\n").to_owned()
+    }
+
+    /// Reads so many bytes.
+    pub fn exactly(&mut self, count: usize) -> Vec<u8> {
+        while self.unread.len() < count {
+            assert!(self.more(), "closed after {} of {count} bytes", self.unread.len());
+        }
+        self.unread.drain(..count).collect()
+    }
+
+    /// Reads until the connection ends; an error if it was reset.
+    pub fn rest(&mut self) -> std::io::Result<Vec<u8>> {
+        self.stream.read_to_end(&mut self.unread)?;
+        Ok(std::mem::take(&mut self.unread))
+    }
+
+    /// Whether the other side has closed: without waiting.
+    pub fn closed(&mut self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let mut buffer = [0; 4096];
+        let closed = match self.stream.read(&mut buffer) {
+            Ok(0) => true,
+            Ok(count) => {
+                self.unread.extend(&buffer[..count]);
+                false
+            }
+            Err(error) => error.kind() != ErrorKind::WouldBlock,
+        };
+        self.stream.set_nonblocking(false).unwrap();
+        closed
+    }
+
+    /// Says that nothing more comes.
+    pub fn finish(&self) {
+        self.stream.shutdown(Shutdown::Write).unwrap();
+    }
+
+    fn more(&mut self) -> bool {
+        let mut buffer = [0; 16 << 10];
+        match self.stream.read(&mut buffer) {
+            Ok(count) => {
+                self.unread.extend(&buffer[..count]);
+                count > 0
+            }
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => false,
+            Err(error) => panic!("nothing came within the limit: {error}"),
+        }
+    }
+}

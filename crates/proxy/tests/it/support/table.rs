@@ -1,0 +1,72 @@
+//! Tables for tests.
+
+use std::net::SocketAddr;
+
+use cutover_core::table::{Balance, Hold, Limits, Listener, Mode, Route, Service, Table, Target, Traffic};
+use cutover_core::{Generation, InstanceId, ServiceName};
+
+/// Serving with weight 1.
+pub const SERVING: Mode = Mode::Serving { weight: 1 };
+
+/// An instance id.
+pub fn id(text: &str) -> InstanceId {
+    text.parse().unwrap()
+}
+
+/// A service name.
+pub fn name(text: &str) -> ServiceName {
+    ServiceName::new(text).unwrap()
+}
+
+/// A service with these targets.
+pub fn service(service: &str, targets: &[(&str, SocketAddr, Mode)]) -> Service {
+    let target = |(instance, address, mode): &(&str, SocketAddr, Mode)| Target {
+        instance: id(instance),
+        address: *address,
+        mode: *mode,
+    };
+    Service {
+        name: name(service),
+        balance: Balance::default(),
+        targets: targets.iter().map(target).collect(),
+        hold: None,
+        limits: Limits::default(),
+        token: Some("secret".to_owned()),
+    }
+}
+
+/// The same service, changed.
+pub fn with(mut service: Service, change: impl FnOnce(&mut Service)) -> Service {
+    change(&mut service);
+    service
+}
+
+/// A hold with these limits.
+pub fn hold(wait_ms: u64, requests: u32) -> Option<Hold> {
+    Some(Hold { wait: std::time::Duration::from_millis(wait_ms), requests })
+}
+
+/// A listener that sends everything to one service.
+pub fn http(address: SocketAddr, service: &str) -> Listener {
+    routes(address, &[(&[], "/", service)])
+}
+
+/// A listener with routes.
+pub fn routes(address: SocketAddr, routes: &[(&[&str], &str, &str)]) -> Listener {
+    let route = |(hosts, path, service): &(&[&str], &str, &str)| Route {
+        hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
+        path: (*path).to_owned(),
+        service: name(service),
+    };
+    Listener { address, traffic: Traffic::Http { routes: routes.iter().map(route).collect(), trusted: vec![] } }
+}
+
+/// A listener for TCP.
+pub fn tcp(address: SocketAddr, service: &str) -> Listener {
+    Listener { address, traffic: Traffic::Tcp { service: name(service) } }
+}
+
+/// A table whose generation is set when it is published.
+pub fn table(listeners: Vec<Listener>, services: Vec<Service>) -> Table {
+    Table { generation: Generation(0), listeners, services }
+}
