@@ -131,7 +131,7 @@ impl Inner {
     }
 
     fn count_event(&mut self, record: &Record) {
-        let kind = serde_json::to_value(&record.event).ok().and_then(|v| Some(v.get("event")?.as_str()?.to_owned()));
+        let kind = serde_json::to_value(&record.event).ok().and_then(|v| Some(v.get("kind")?.as_str()?.to_owned()));
         self.coverage.count(&format!("event: {}", kind.unwrap_or_default()));
         match &record.event {
             Event::StepFailed { failure, .. } => self.count_failure("failure", record, &failure.summary),
