@@ -1,5 +1,7 @@
 //! Releases that are no good: each is refused with its reason, and the one that serves is not touched.
 
+use std::time::Duration;
+
 use cutover_testkit::host::{App, Host, Told};
 
 /// Deploys what is no good, and insists that the first release is live as before.
@@ -8,9 +10,16 @@ fn turned_down(host: &Host, app: &App, code: i32, words: &[&str]) -> Told {
     host.configure(app);
     host.build(&format!("{app:?}"));
     let told = host.run(&["deploy"]).expect(code).says(words);
-    println!("{}\n{}", told.stdout, told.stderr);
     host.rests_on(Some(1), 1);
     told
+}
+
+/// Looks like a program, until it is run.
+fn script_without_interpreter(host: &Host) -> String {
+    let script = host.root().join("script");
+    std::fs::write(&script, "#!/no/such/interpreter\n").unwrap();
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    script.display().to_string()
 }
 
 /// Seen to fail with the shift put before the readiness gate: 5xx from a release that was never ready.
@@ -32,11 +41,12 @@ fn a_release_that_is_no_good_gets_no_request() {
     let smoke = ["sh", "-c", "echo the answer is wrong; exit 3"].map(str::to_owned).to_vec();
     let untested = App { smoke: Some(smoke), ..App::default() };
     turned_down(&host, &untested, 4, &["the smoke command", "status 3", "the answer is wrong", live]);
-    turned_down(&host, &App::running(&["/no/such/program"]), 4, &["did not start", "/no/such/program", live]);
+    turned_down(&host, &App::running(&["/no/such/program"]), 2, &["/no/such/program does not exist"]);
+    turned_down(&host, &App::running(&[&script_without_interpreter(&host)]), 4, &["did not start", "No such file", live]);
 
     host.configure(&App::default());
     std::fs::remove_file(host.artifact()).unwrap();
-    host.run(&["deploy"]).expect(1).says(&["could not look at what sample would run", "No such file"]);
+    host.run(&["deploy"]).expect(2).says(&["service.sample.artifact", "does not exist", "hint: build it first"]);
     host.rests_on(Some(1), 1);
     host.clean_report(meter);
 }
@@ -61,9 +71,12 @@ fn a_release_that_fails_its_watch_is_turned_back_without_a_loss() {
     host.clean_report(meter);
 }
 
-/// A crash under load cannot be free: what it had in hand is lost and said. Everything after it is not.
+/// A crash under load cannot be free: what it had in hand may be lost, and is said then. What comes after it waits a moment.
+///
+/// The slow uploads keep the old release draining. Seen to fail with a drain during which nobody looks at the new release:
+/// nothing was answered for more than a second.
 #[test]
-fn a_release_that_dies_in_its_watch_is_turned_back() {
+fn a_release_that_dies_with_the_traffic_is_turned_back_at_once() {
     let host = Host::new(env!("CARGO_BIN_EXE_cutover"));
     host.configure(&App::default());
     host.done(&["deploy"]);
@@ -73,6 +86,7 @@ fn a_release_that_dies_in_its_watch_is_turned_back() {
     host.rests_on(Some(1), 1);
     let report = host.report(meter);
     assert!(report.requests.failed < 20, "{report}");
+    assert!(report.longest_gap.length < Duration::from_millis(500), "{report}");
     let proof = host.story().summary.proof.expect("there is a proof");
-    assert!(proof.failed > 0, "the proof hides the loss: {proof:?}\n{report}");
+    assert!(proof.failed > 0 || report.requests.failed == 0, "the proof hides the loss: {proof:?}\n{report}");
 }
