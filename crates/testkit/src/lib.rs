@@ -6,6 +6,7 @@
 //! **Invariant.** Nothing here looks at the real clock, the network, the disk or a thread: the same seed gives the same run.
 
 mod ask;
+pub mod contract;
 pub mod coverage;
 pub mod faults;
 pub mod fixture;
