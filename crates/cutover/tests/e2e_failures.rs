@@ -36,13 +36,19 @@ fn a_release_that_is_no_good_gets_no_request() {
     turned_down(&host, &exits, 4, &["exited with status 7", "its last lines", "release 2 cannot start", live]);
     let deaf = App { within: "700ms", ..App::with(&["--fail-health"]) };
     turned_down(&host, &deaf, 4, &["was not ready within 700ms", "503", "its last lines", "listens on", live]);
-    let elsewhere = App { within: "700ms", ..App::running(&[&host.binary().to_string_lossy(), "sample", "--port", "0"]) };
+    let elsewhere =
+        App { within: "700ms", ..App::running(&[&host.binary().to_string_lossy(), "sample", "--port", "0"]) };
     turned_down(&host, &elsewhere, 4, &["was not ready", "hint:", "use {port} in the command", live]);
     let smoke = ["sh", "-c", "echo the answer is wrong; exit 3"].map(str::to_owned).to_vec();
     let untested = App { smoke: Some(smoke), ..App::default() };
     turned_down(&host, &untested, 4, &["the smoke command", "status 3", "the answer is wrong", live]);
     turned_down(&host, &App::running(&["/no/such/program"]), 2, &["/no/such/program does not exist"]);
-    turned_down(&host, &App::running(&[&script_without_interpreter(&host)]), 4, &["did not start", "No such file", live]);
+    turned_down(
+        &host,
+        &App::running(&[&script_without_interpreter(&host)]),
+        4,
+        &["did not start", "No such file", live],
+    );
 
     host.configure(&App::default());
     std::fs::remove_file(host.artifact()).unwrap();

@@ -81,14 +81,20 @@ fn a_lock_keeps_others_out_until_it_is_released() {
     let host = live();
     host.done(&["lock", "-m", "the database is being moved"]);
     host.build("second");
-    host.run(&["deploy"]).expect(3).says(&["sample is locked by", "the database is being moved", "lock sample --release"]);
+    host.run(&["deploy"]).expect(3).says(&[
+        "sample is locked by",
+        "the database is being moved",
+        "lock sample --release",
+    ]);
     host.run(&["restart"]).expect(3);
     host.done(&["status"]).says(&["the database is being moved"]);
     host.done(&["lock", "--release"]);
     host.done(&["deploy"]);
     host.done(&["lock", "--for", "1s"]);
     host.build("third");
-    cutover_testkit::host::until("the lock has ended by itself", || (host.run(&["deploy"]).code == Some(0)).then_some(()));
+    cutover_testkit::host::until("the lock has ended by itself", || {
+        (host.run(&["deploy"]).code == Some(0)).then_some(())
+    });
     host.rests_on(Some(3), 1);
 }
 
