@@ -8,6 +8,7 @@
 //! **Invariant.** Nothing here, but for [`host`], looks at the real clock, the network, the disk or a thread: the same seed gives the same run.
 
 mod ask;
+pub mod contract;
 pub mod coverage;
 pub mod faults;
 pub mod fixture;

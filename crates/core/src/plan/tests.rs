@@ -147,7 +147,11 @@ fn a_restart_after_scaling_keeps_the_number() {
     let mut state = live();
     state.instances.insert(id(2, 9), instance(Duty::Serving));
     assert_eq!(restart(&state, Kind::Restart, &release(2)).unwrap().starts().len(), 3);
-    assert_eq!(restart(&state, Kind::Rollback, &release(1)).unwrap().starts().len(), 2, "a release comes back as it was");
+    assert_eq!(
+        restart(&state, Kind::Rollback, &release(1)).unwrap().starts().len(),
+        2,
+        "a release comes back as it was"
+    );
 }
 
 #[test]

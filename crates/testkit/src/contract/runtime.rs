@@ -84,8 +84,9 @@ impl Suite<'_> {
 
     async fn stops_and_may_be_stopped_again(&self) {
         let runtime = (self.open)();
+        let stops = async { runtime.stop(&id(2), &gentle()).await };
         let waits = async { runtime.exited(&id(2)).await };
-        let (stopped, exit) = tokio::join!(runtime.stop(&id(2), &gentle()), waits);
+        let (stopped, exit) = tokio::join!(stops, waits);
         let stopped = stopped.expect("it stops");
         assert!(!stopped.killed, "it was killed although it leaves when asked");
         assert_eq!(stopped.exit, exit, "the two who waited were told different ends");

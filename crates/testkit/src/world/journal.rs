@@ -71,6 +71,7 @@ impl Journal for SimJournal {
 impl super::Inner {
     /// Adds events; those that are there already may come again, others may not take their number.
     fn append(&mut self, records: &[Record]) -> Result<(), String> {
+        let mut fresh = Vec::new();
         for record in records {
             let at = usize::try_from(record.seq - 1).expect("a journal fits into memory");
             match self.disk.records.get(at) {
@@ -80,8 +81,10 @@ impl super::Inner {
                     self.broke(crate::invariants::Invariant::OneWriter, text.clone());
                     return Err(text);
                 }
-                None => {}
+                None => fresh.push(record),
             }
+        }
+        for record in fresh {
             self.check_event(record);
             self.disk.records.push(record.clone());
         }

@@ -12,6 +12,8 @@ pub struct Life {
     pub ready: Option<u64>,
     /// When it exits by itself, with status 1.
     pub exits: Option<u64>,
+    /// The status that it exits with then.
+    pub code: i32,
     /// A time in which it does not answer.
     pub unready: Option<(u64, u64)>,
     /// How long it takes to leave after its stop signal; `None` if it ignores that.
@@ -22,7 +24,7 @@ pub struct Life {
 
 impl Default for Life {
     fn default() -> Self {
-        Self { refuses: false, ready: Some(120), exits: None, unready: None, leaves: Some(30), smells: false }
+        Self { refuses: false, ready: Some(120), exits: None, code: 1, unready: None, leaves: Some(30), smells: false }
     }
 }
 
@@ -54,6 +56,7 @@ impl Life {
                 None if part == "smells" => life.smells = true,
                 Some(("ready", at)) => life.ready = number(at),
                 Some(("exits", at)) => life.exits = number(at),
+                Some(("code", code)) => life.code = code.parse().unwrap_or(1),
                 Some(("leaves", at)) => life.leaves = number(at),
                 Some(("unready", span)) => {
                     life.unready = span.split_once('-').and_then(|(from, to)| Some((number(from)?, number(to)?)));
@@ -70,7 +73,7 @@ impl fmt::Display for Life {
         let text = |at: Option<u64>| at.map_or("never".to_owned(), |at| at.to_string());
         write!(f, "ready={} leaves={}", text(self.ready), text(self.leaves))?;
         if let Some(at) = self.exits {
-            write!(f, " exits={at}")?;
+            write!(f, " exits={at} code={}", self.code)?;
         }
         if let Some((from, to)) = self.unready {
             write!(f, " unready={from}-{to}")?;
@@ -91,8 +94,15 @@ mod tests {
 
     #[test]
     fn a_life_reads_back_from_its_command() {
-        let odd =
-            Life { refuses: true, ready: None, exits: Some(7), unready: Some((1, 2)), leaves: None, smells: true };
+        let odd = Life {
+            refuses: true,
+            ready: None,
+            exits: Some(7),
+            code: 3,
+            unready: Some((1, 2)),
+            leaves: None,
+            smells: true,
+        };
         for life in [Life::good(), odd] {
             assert_eq!(Life::of(&life.command(3)), life);
         }

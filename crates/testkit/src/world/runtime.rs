@@ -122,6 +122,7 @@ impl Runtime for SimRuntime {
         self.0
             .world
             .until(|inner| {
+                // Only one life of the agent is told.
                 let exit = match inner.instances.get(instance) {
                     None => Some(Exit::Unknown),
                     Some(found) => found.ended.as_ref().map(|(exit, _)| exit.clone()),
@@ -176,7 +177,8 @@ impl Inner {
         self.next_port += u16::from(known.is_none());
         let address = known.map_or(SocketAddr::from(([127, 0, 0, 1], self.next_port)), |known| known.address);
         let started = self.now();
-        let exits = life.exits.map(|after| (started + Duration::from_millis(after), Exit::Code(1), Cause::Itself));
+        let exits =
+            life.exits.map(|after| (started + Duration::from_millis(after), Exit::Code(life.code), Cause::Itself));
         let (attempt, requests) = (order.attempt, Vec::new());
         let instance =
             SimInstance { attempt, address, life, started, dies: exits, ended: None, idle_since: None, requests };

@@ -20,7 +20,7 @@ pub fn text(proof: Option<&Proof>) -> String {
         return "  nothing was routed to it, so there is nothing to count".to_owned();
     };
     let mut lines = vec![counts(proof)];
-    if proof.served > 0 {
+    if proof.p50_us.is_some() {
         lines.push(latency(proof));
     }
     if let Some(millis) = proof.ready_to_traffic_ms {
