@@ -17,8 +17,9 @@ fn turned_down(host: &Host, app: &App, code: i32, words: &[&str]) -> Told {
 /// Looks like a program, until it is run.
 fn script_without_interpreter(host: &Host) -> String {
     let script = host.root().join("script");
-    std::fs::write(&script, "#!/no/such/interpreter\n").unwrap();
-    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    std::fs::write(&script, "#!/no/such/interpreter\n").expect("it can be written");
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .expect("it can be made executable");
     script.display().to_string()
 }
 

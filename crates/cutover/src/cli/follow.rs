@@ -34,7 +34,7 @@ pub async fn to_the_end(
     deployment: DeploymentId,
 ) -> Result<(), CliError> {
     let mut progress = Progress::new(&context.printer);
-    let mut follower = Follower { context, client, service, deployment, after: 0, asked_to_abort: false };
+    let mut follower = Follower { context, client, service, deployment, after: 0, abort: Abort::NotWanted };
     let end = follower.follow(&mut progress).await;
     progress.finish();
     match end? {
@@ -73,7 +73,15 @@ struct Follower<'a> {
     service: &'a ServiceName,
     deployment: DeploymentId,
     after: u64,
-    asked_to_abort: bool,
+    abort: Abort,
+}
+
+/// Whether the user wants it turned back, and whether an agent knows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Abort {
+    NotWanted,
+    Wanted,
+    Told,
 }
 
 impl Follower<'_> {
@@ -100,6 +108,10 @@ impl Follower<'_> {
         signals: &mut Signals,
     ) -> Result<Option<End>, ClientError> {
         let mut records = self.client.lines::<Record>(path).await?;
+        if self.abort == Abort::Wanted {
+            // The agent that was to be told had gone.
+            self.tell_abort().await?;
+        }
         loop {
             let record = tokio::select! {
                 record = records.next() => record?,
@@ -120,13 +132,17 @@ impl Follower<'_> {
     }
 
     async fn interrupted(&mut self) -> Result<(), ClientError> {
-        if self.asked_to_abort {
+        if self.abort != Abort::NotWanted {
             let service = self.service;
             let goes_on = format!("the deployment goes on without you; `cutover events -f {service}` follows it");
             self.context.printer.remark(goes_on);
             std::process::exit(1);
         }
-        self.asked_to_abort = true;
+        self.abort = Abort::Wanted;
+        self.tell_abort().await
+    }
+
+    async fn tell_abort(&mut self) -> Result<(), ClientError> {
         let why = Reason { by: caller::name(), reason: "interrupted at the terminal".to_owned() };
         let path = format!("/v1/services/{}/abort", self.service);
         match self.client.post::<serde_json::Value>(&path, &why).await {
@@ -134,6 +150,7 @@ impl Follower<'_> {
             Err(ClientError::Problem(problem)) => self.context.printer.remark(problem.error.to_string()),
             Err(error) => return Err(error),
         }
+        self.abort = Abort::Told;
         Ok(())
     }
 }

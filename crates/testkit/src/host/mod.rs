@@ -8,6 +8,7 @@
 
 mod app;
 mod command;
+mod kills;
 mod load;
 mod look;
 mod port;
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 
 pub use app::App;
 pub use command::{Following, Told};
+pub use kills::Scene;
 pub use load::answers;
 pub use processes::{Found, Role, kill};
 
