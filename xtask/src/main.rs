@@ -4,6 +4,7 @@
 
 mod bench;
 mod docs;
+mod soak;
 mod test;
 
 use std::process::ExitCode;
@@ -30,6 +31,8 @@ enum Command {
         #[command(subcommand)]
         what: bench::What,
     },
+    /// Runs what takes too long for the tests: deployments under load, kills, simulation, latency
+    Soak(soak::Soak),
     /// Writes the generated pages of the documentation anew
     Docs,
 }
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Test { fast } => test::run(fast),
         Command::Bench { what } => bench::run(what).map_err(|error| error.to_string()),
+        Command::Soak(soak) => soak::run(&soak),
         Command::Docs => docs::run(),
     };
     match done {

@@ -9,6 +9,7 @@ mod context;
 mod error;
 mod follow;
 mod printer;
+mod reference;
 mod show;
 mod verb;
 
@@ -18,6 +19,7 @@ use clap::{CommandFactory, Parser};
 
 pub use args::Arguments;
 pub use error::{CliError, Kind};
+pub use reference::reference;
 
 use args::Verb;
 use context::Context;

@@ -1,0 +1,88 @@
+//! `cargo xtask soak`: what takes too long for the tests. Each part prints rows for docs/measurements.md, and fails if anything
+//! was lost.
+
+mod kills;
+mod latency;
+mod simulation;
+mod switch;
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use clap::{Args, ValueEnum};
+use cutover_testkit::host::Host;
+
+/// What is to be run, and how much of it.
+#[derive(Args)]
+pub struct Soak {
+    /// Only this part
+    #[arg(long)]
+    part: Option<Part>,
+    /// Deployments under load
+    #[arg(long, default_value_t = 200)]
+    deployments: u32,
+    /// Requests a second
+    #[arg(long, default_value_t = 2000.0)]
+    rate: f64,
+    /// Simulated runs
+    #[arg(long, default_value_t = 100_000)]
+    seeds: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Deployments under load
+    Switch,
+    /// The agent killed at each event
+    Kills,
+    /// The simulation
+    Simulation,
+    /// How long things take, and how much memory
+    Latency,
+}
+
+/// Runs the parts.
+pub fn run(soak: &Soak) -> Result<(), String> {
+    let binary = build()?;
+    let wanted = |part| soak.part.is_none_or(|only| only == part);
+    println!("| what | figure |\n|---|---|");
+    if wanted(Part::Latency) {
+        latency::run(&Host::new(&binary));
+    }
+    if wanted(Part::Switch) {
+        switch::run(&Host::new(&binary), soak.deployments, soak.rate)?;
+    }
+    if wanted(Part::Kills) {
+        kills::run(&binary)?;
+    }
+    if wanted(Part::Simulation) {
+        simulation::run(soak.seeds)?;
+    }
+    Ok(())
+}
+
+/// The binary as users get it.
+fn build() -> Result<PathBuf, String> {
+    let built = Command::new("cargo").args(["build", "--quiet", "--release", "--package", "cutover"]).status();
+    if !built.map_err(|error| error.to_string())?.success() {
+        return Err("cutover could not be built".to_owned());
+    }
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
+    target.join("release/cutover").canonicalize().map_err(|error| format!("where is it? {error}"))
+}
+
+/// A row of the table.
+fn row(what: &str, figure: impl std::fmt::Display) {
+    println!("| {what} | {figure} |");
+}
+
+/// The smallest, the middle and the largest.
+fn spread(mut values: Vec<f64>) -> String {
+    values.sort_by(f64::total_cmp);
+    match (values.first(), values.get(values.len() / 2), values.last()) {
+        (Some(least), Some(median), Some(most)) => {
+            format!("median {median:.1} ms ({least:.1} to {most:.1}, {} times)", values.len())
+        }
+        _ => "nothing was measured".to_owned(),
+    }
+}
