@@ -23,7 +23,7 @@ fn script_without_interpreter(host: &Host) -> String {
     script.display().to_string()
 }
 
-/// Seen to fail with the shift put before the readiness gate: 5xx from a release that was never ready.
+/// Seen to fail with a readiness gate that lets everybody through.
 #[test]
 fn a_release_that_is_no_good_gets_no_request() {
     let host = Host::new(env!("CARGO_BIN_EXE_cutover"));

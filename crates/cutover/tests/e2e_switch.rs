@@ -23,6 +23,7 @@ fn next_release(host: &Host, meter: &Running, number: u32) {
     answers(meter, 20);
 }
 
+/// Seen to fail with instances that are stopped although they have streams.
 #[test]
 fn twenty_deployments_lose_nothing_and_cut_no_stream() {
     let host = host();
@@ -70,11 +71,12 @@ fn streams_past_their_limit_are_ended_in_good_order() {
     assert!(report.sse.ended_by_server >= 10 && report.websockets.ended_by_server >= 10, "{report}");
 }
 
-/// Requests that take longer than everything else of a deployment are waited for.
+/// Requests that take longer than everything else of a deployment are waited for. The program is no help: it dies at once
+/// when it is told to stop. Seen to fail with a drain that does not wait.
 #[test]
 fn a_slow_request_finishes_on_the_release_that_took_it() {
     let host = host();
-    host.configure(&App::with(&["--latency", "1500"]));
+    host.configure(&App::with(&["--latency", "1500", "--on-term", "exit"]));
     host.done(&["deploy"]);
     let meter = host.meter(Load { sse: 0, websockets: 0, ..host.load(40.0) });
     for number in 2..=3 {

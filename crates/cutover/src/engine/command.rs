@@ -188,7 +188,8 @@ impl Parts {
         let parts = self;
         let records = parts
             .ledger
-            .decide(service, |_, state| {
+            .decide(service, |view, state| {
+                known(view, service)?;
                 let deployment = state.deployment.as_ref();
                 let deployment = deployment.ok_or_else(|| Refusal::NothingToAbort { service: service.clone() })?;
                 Ok::<_, CommandError>(match &deployment.progress {

@@ -42,14 +42,9 @@ pub struct Host {
 impl Host {
     /// A new one for this binary. Ends first what tests that were killed have left on this machine.
     pub fn new(binary: impl AsRef<Path>) -> Self {
-        Self::within(binary, &std::env::temp_dir())
-    }
-
-    /// A new one whose directory is made in this place.
-    pub fn within(binary: impl AsRef<Path>, place: &Path) -> Self {
         static SWEPT: Once = Once::new();
         SWEPT.call_once(|| processes::end_what_the_dead_left(&std::env::temp_dir()));
-        let root = tempfile::Builder::new().prefix(PREFIX).tempdir_in(place).expect("a directory for the host").keep();
+        let root = tempfile::Builder::new().prefix(PREFIX).tempdir().expect("a directory for the host").keep();
         processes::sign(&root);
         let binary = binary.as_ref().canonicalize().expect("the binary exists");
         let host = Self { root, binary, port: port::free() };

@@ -1,6 +1,7 @@
 //! Finds and ends what runs for a host.
 
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use cutover::runtime::process::identity::{Handle, ProcessId, Stat, all};
@@ -87,6 +88,8 @@ pub(super) fn end_what_the_dead_left(place: &Path) {
         let ours = root.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX));
         if ours && owner(&root).is_some_and(|owner| !owner.lives()) {
             end_all(&root);
+            // Some tests mount a small disk there. If it is none, there is nothing to do.
+            let _ = Command::new("umount").args(["-q", "-l"]).arg(root.join("state")).stderr(Stdio::null()).status();
             let _ = std::fs::remove_dir_all(&root);
         }
     }
