@@ -133,7 +133,8 @@ impl World {
     pub fn ports(&self) -> port::World {
         let epoch = {
             let mut inner = self.lock();
-            inner.epoch += 1;
+            // Where nobody checks there is no agent whose lives are to be told apart.
+            inner.epoch += u64::from(inner.checked);
             inner.crashed = false;
             inner.note("--- the agent starts ---".to_owned());
             inner.epoch
