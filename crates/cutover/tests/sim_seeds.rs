@@ -2,6 +2,8 @@
 //!
 //! `CUTOVER_SEED=17 cargo test -p cutover --test sim_seeds` runs one of them again and prints what happened.
 
+#![allow(clippy::print_stdout, reason = "a replay is there to be read")]
+
 use cutover_testkit::soak::{Summary, simulate_many};
 use cutover_testkit::{Run, simulate};
 

@@ -49,10 +49,14 @@ pub fn rollback(state: &ServiceState, to: Option<ReleaseNo>) -> Result<ReleaseNo
     }
 }
 
-/// Plans new instances of a release that is kept: to roll back to it, or to restart it.
+/// Plans new instances of a release that is kept: to roll back to it, as it was, or to restart it, as many as serve now.
 pub fn restart(state: &ServiceState, kind: Kind, release: &Release) -> Result<Plan, Refusal> {
     refuse_if_occupied(state)?;
-    let mut plan = move_to(state, kind, release.number, &release.spec)?;
+    let mut spec = release.spec.clone();
+    if kind == Kind::Restart {
+        spec.replicas = u16::try_from(state.serving().len()).unwrap_or(u16::MAX);
+    }
+    let mut plan = move_to(state, kind, release.number, &spec)?;
     plan.steps.insert(0, Step::Prepare { release: release.number });
     Ok(plan)
 }

@@ -141,6 +141,19 @@ fn a_restart_and_a_way_back_are_deployments_of_a_kept_release() {
     assert_eq!(rollback(&live(), Some(ReleaseNo(1))), Ok(ReleaseNo(1)));
 }
 
+/// Seen to fail with the release's own number of instances, which is 2.
+#[test]
+fn a_restart_after_scaling_keeps_the_number() {
+    let mut state = live();
+    state.instances.insert(id(2, 9), instance(Duty::Serving));
+    assert_eq!(restart(&state, Kind::Restart, &release(2)).unwrap().starts().len(), 3);
+    assert_eq!(
+        restart(&state, Kind::Rollback, &release(1)).unwrap().starts().len(),
+        2,
+        "a release comes back as it was"
+    );
+}
+
 #[test]
 fn scaling_starts_the_missing_and_stops_the_surplus() {
     let more = scale(&live(), &release(2), 3).unwrap();

@@ -46,7 +46,8 @@ pub async fn to_the_end(
             Err(CliError::new(Kind::Stuck, failure))
         }
         End::Over { outcome: Outcome::Done, proof } => {
-            context.printer.line(show::proof::text(proof.as_ref()));
+            let live = show::now_live(client, service).await;
+            context.printer.line(show::proof::done(&live, proof.as_ref()));
             Ok(())
         }
         End::Over { outcome: Outcome::RolledBack { failure, aborted }, proof } => {

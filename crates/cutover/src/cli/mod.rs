@@ -3,6 +3,7 @@
 //! It is thin: it decides nothing that the agent could decide. One file per verb in `verb/`, one per kind of output in `show/`.
 
 mod args;
+mod background;
 mod caller;
 mod context;
 mod error;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cutover_core::machine::{Event, Outcome, Progress, ServiceState};
+use cutover_core::machine::{Deployment, Event, Outcome, Progress, ServiceState};
 use cutover_core::plan::{self, Desired, Kind, Plan, Refusal};
 use cutover_core::spec::{RouteSpec, ServiceSpec};
 use cutover_core::{DeploymentId, Failure, Release, ReleaseNo, ServiceName};
@@ -143,6 +143,9 @@ impl Parts {
     async fn begin(self: &Arc<Self>, request: &Request) -> Result<DeploymentId, CommandError> {
         let parts = self;
         let _planning = parts.planning.lock().await;
+        if let Some(running) = parts.turn_back_running(request).await? {
+            return Ok(running);
+        }
         let draft = parts.draft(request).await?;
         let fingerprint = draft.release.as_ref().and_then(|release| release.fingerprint.clone());
         if let Some(release) = draft.release {
@@ -161,6 +164,19 @@ impl Parts {
         let service = request.service.clone();
         parts.spawn(|parts| async move { parts.drive(&service).await });
         Ok(records.iter().find_map(|record| record.deployment).unwrap_or_default())
+    }
+
+    /// To roll back while a deployment is running is to turn that back. `None` if there is none, or it cannot be any more.
+    async fn turn_back_running(self: &Arc<Self>, request: &Request) -> Result<Option<DeploymentId>, CommandError> {
+        let running = |deployment: &Deployment| !matches!(deployment.progress, Progress::Stuck { .. });
+        let is_running = self.ledger.state(&request.service).deployment.as_ref().is_some_and(running);
+        if !is_running || !matches!(request.want, Want::Rollback { to: None }) {
+            return Ok(None);
+        }
+        match self.abort(&request.service, &request.by, "asked to roll back").await {
+            Err(CommandError::Refused(Refusal::NothingToAbort { .. } | Refusal::TooLate { .. })) => Ok(None),
+            aborted => aborted.map(Some),
+        }
     }
 
     async fn abort(
@@ -233,7 +249,9 @@ impl Parts {
         })?;
         let state = self.ledger.state(service);
         let live = state.live.and_then(|no| self.ledger.view().release(service, no));
-        let plan = plan::deploy(&state, live.as_deref(), Desired { spec, fingerprint: fingerprint.as_deref(), again })?;
+        let desired = Desired { spec, fingerprint: fingerprint.as_deref(), again };
+        let mut plan = plan::deploy(&state, live.as_deref(), desired)?;
+        plan.notes.extend(self.world.runtime.cramped(&state.serving(), plan.starts().len()).await);
         if let Some(route) = &spec.route {
             self.check_route(service, route).await?;
         }

@@ -3,6 +3,9 @@
 //! **Invariant (intent first).** A state changes only by [`Ledger::decide`], which makes the events durable before it shows
 //! their effect to anybody. There is one writer at a time, so whoever decides sees the newest state.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -17,9 +20,16 @@ pub struct Ledger {
     journal: Arc<dyn Journal>,
     clock: Arc<dyn Clock>,
     view: RwLock<View>,
-    writer: Mutex<()>,
+    writer: Mutex<Option<Decided>>,
     feed: broadcast::Sender<Record>,
     changed: watch::Sender<u64>,
+}
+
+/// What was decided and is being written. If whoever decided it goes away in the middle (a task is cut short), it stays here,
+/// and the next one finishes it: it may be durable already.
+struct Decided {
+    records: Vec<Record>,
+    view: View,
 }
 
 /// What is known now.
@@ -46,6 +56,13 @@ impl View {
     /// A release that is kept.
     pub fn release(&self, service: &ServiceName, number: ReleaseNo) -> Option<Arc<Release>> {
         self.releases.get(&(service.clone(), number)).cloned()
+    }
+
+    /// Takes over what events change. Releases come and go beside them, also while events are being written.
+    fn adopt(&mut self, newer: View) {
+        self.services = newer.services;
+        self.last_seq = newer.last_seq;
+        self.last_deployment = newer.last_deployment;
     }
 
     fn take(&mut self, record: &Record) -> Result<(), Inconsistent> {
@@ -77,7 +94,7 @@ impl Ledger {
             journal,
             clock,
             view: RwLock::new(view),
-            writer: Mutex::new(()),
+            writer: Mutex::new(None),
             feed: broadcast::Sender::new(4096),
             changed,
         })
@@ -104,26 +121,35 @@ impl Ledger {
         service: &ServiceName,
         decide: impl FnOnce(&View, &ServiceState) -> Result<Vec<Event>, E>,
     ) -> Result<Vec<Record>, E> {
-        let _writer = self.writer.lock().await;
-        let mut next = self.view().clone();
+        let mut decided = self.writer.lock().await;
+        self.finish(&mut decided).await?;
+        let mut view = self.view().clone();
         let mut records = Vec::new();
-        for event in decide(&next, &next.state(service))? {
-            let record = self.record_of(&next, service, event);
-            next.take(&record).expect("the machine's own events fit its state");
+        for event in decide(&view, &view.state(service))? {
+            let record = self.record_of(&view, service, event);
+            view.take(&record).expect("the machine's own events fit its state");
             records.push(record);
         }
-        if records.is_empty() {
-            return Ok(records);
+        if !records.is_empty() {
+            *decided = Some(Decided { records: records.clone(), view });
+            self.finish(&mut decided).await?;
         }
-        let written = self.journal.append(&records).await;
+        Ok(records)
+    }
+
+    /// Makes durable what was decided, and shows its effect. An error means that nothing of it happened.
+    async fn finish(&self, decided: &mut Option<Decided>) -> Result<(), JournalError> {
+        let Some(Decided { records, .. }) = &*decided else { return Ok(()) };
+        let written = self.journal.append(records).await;
         self.note_trouble(written.as_ref().err());
+        let Some(Decided { records, view }) = decided.take() else { return Ok(()) };
         written?;
-        *self.view_mut() = next;
+        self.view_mut().adopt(view);
         for record in &records {
             let _ = self.feed.send(record.clone());
         }
         self.changed.send_replace(records.last().map_or(0, |record| record.seq));
-        Ok(records)
+        Ok(())
     }
 
     /// Records what happened, whatever the state.

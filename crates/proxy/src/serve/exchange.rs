@@ -80,23 +80,10 @@ impl Exchange<'_> {
         let (mut tried, mut again, mut last, mut paused) = (Vec::new(), false, String::new(), false);
         let named = matches!(self.ask.preview, Some(Preview::Named(_)));
         loop {
-            let claim = match self.claim(&tried).await {
+            let claim = match self.claim(&mut tried, &mut paused).await {
                 Ok(claim) => claim,
                 Err(NoClaim::Gone) => return Next::Drop,
                 Err(NoClaim::Refused(refusal)) => return self.failed(&refusal).await,
-                Err(NoClaim::Exhausted) if self.is_patient() => match self.pause().await {
-                    Ok(()) => {
-                        tried.clear();
-                        paused = true;
-                        continue;
-                    }
-                    Err(NoClaim::Gone) => return Next::Drop,
-                    Err(NoClaim::Refused(refusal)) => return self.failed(&refusal).await,
-                    Err(NoClaim::Exhausted) => {
-                        let refusal = Refusal::unreachable(&self.service.spec.name, &last);
-                        return self.failed(&refusal).await;
-                    }
-                },
                 Err(NoClaim::Exhausted) => {
                     let refusal = Refusal::unreachable(&self.service.spec.name, &last);
                     return self.failed(&refusal).await;
@@ -129,10 +116,19 @@ impl Exchange<'_> {
         }
     }
 
-    async fn claim(&mut self, tried: &[u64]) -> Result<Claim, NoClaim> {
-        let Client { worker, stream, inbox, slot, .. } = &mut *self.client;
-        let mut waiter = Waiter { worker, stream, inbox, slot };
-        waiter.claim(&mut self.service, self.ask.preview.as_ref(), tried).await
+    /// Claims a target that was not tried. When all were, waits a moment and begins anew, as long as that makes sense.
+    async fn claim(&mut self, tried: &mut Vec<u64>, paused: &mut bool) -> Result<Claim, NoClaim> {
+        loop {
+            let patient = self.is_patient();
+            let Client { worker, stream, inbox, slot, .. } = &mut *self.client;
+            let mut waiter = Waiter { worker, stream, inbox, slot };
+            match waiter.claim(&mut self.service, self.ask.preview.as_ref(), tried).await {
+                Err(NoClaim::Exhausted) if patient => waiter.pause(&mut self.service).await?,
+                other => return other,
+            }
+            tried.clear();
+            *paused = true;
+        }
     }
 
     /// Whether the time in which a connection must come about is not over yet. Until then a refusal is not an answer: the
@@ -140,12 +136,6 @@ impl Exchange<'_> {
     fn is_patient(&self) -> bool {
         let waited = self.client.worker.shared.now_us().saturating_sub(self.began_us);
         u128::from(waited) < self.service.limits().connect.as_micros()
-    }
-
-    async fn pause(&mut self) -> Result<(), NoClaim> {
-        let Client { worker, stream, inbox, slot, .. } = &mut *self.client;
-        let mut waiter = Waiter { worker, stream, inbox, slot };
-        waiter.pause(&mut self.service).await
     }
 
     /// Remembers that a target refused a connection, counted once per request; says so for people.

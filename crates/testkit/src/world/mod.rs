@@ -133,7 +133,7 @@ impl World {
     pub fn ports(&self) -> port::World {
         let epoch = {
             let mut inner = self.lock();
-            // Where nobody checks there is no agent whose lives are to be told apart.
+            // Where no engine runs, nobody crashes: earlier ports go on beside later ones.
             inner.epoch += u64::from(inner.checked);
             inner.crashed = false;
             inner.note("--- the agent starts ---".to_owned());

@@ -10,7 +10,8 @@ use crate::agent::api::{History, ReleaseRow, Summary};
 pub fn text(history: &History) -> String {
     let mut releases = table(["release", "made", "content", ""]);
     for row in &history.releases {
-        let content = row.fingerprint.as_deref().map_or("in place", |digest| digest.get(..12).unwrap_or(digest));
+        let digest = row.fingerprint.as_deref().map(|digest| digest.trim_start_matches("sha256:"));
+        let content = digest.map_or("in place", |digest| digest.get(..12).unwrap_or(digest));
         releases.add_row([row.release.to_string(), time::moment(row.made), content.to_owned(), mark(row).to_owned()]);
     }
     let mut deployments = table(["deployment", "began", "what", "by", "outcome", "served", "failed"]);

@@ -26,6 +26,18 @@ pub fn unchanged(problem: &Problem) -> String {
     format!("{}\n  {hint}", problem.error.summary)
 }
 
+/// What a service is now: `release 2 is live at http://…`.
+pub async fn now_live(client: &Client, service: &ServiceName) -> String {
+    let status: Option<Status> = client.get("/v1/status").await.ok();
+    let found = status.and_then(|status| status.services.into_iter().find(|found| found.name == *service));
+    match found.map(|found| (found.live, found.address)) {
+        Some((Some(release), Some(address))) => format!("release {release} is live at {address}"),
+        Some((Some(release), None)) => format!("release {release} is live"),
+        Some((None, _)) => format!("{service} is stopped"),
+        None => format!("{service} is removed"),
+    }
+}
+
 /// What is live of a service, in a sentence; `None` if the agent does not say.
 pub async fn live_line(client: &Client, service: &ServiceName) -> Option<String> {
     let status: Status = client.get("/v1/status").await.ok()?;

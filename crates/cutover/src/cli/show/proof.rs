@@ -2,9 +2,17 @@
 
 use std::time::Duration;
 
+use console::style;
 use cutover_core::proof::Proof;
 
 use super::time::{length, number};
+
+/// The end of a deployment that did what it should: what is live, after how long, and the proof.
+pub fn done(live: &str, proof: Option<&Proof>) -> String {
+    let took =
+        proof.map(|proof| format!(", after {}", length(Duration::from_millis(proof.took_ms)))).unwrap_or_default();
+    format!("{} {live}{took}\n{}", style("✓").green().bold(), text(proof))
+}
 
 /// The proof in a line or three; that nothing was counted is said too.
 pub fn text(proof: Option<&Proof>) -> String {
@@ -12,7 +20,7 @@ pub fn text(proof: Option<&Proof>) -> String {
         return "  nothing was routed to it, so there is nothing to count".to_owned();
     };
     let mut lines = vec![counts(proof)];
-    if proof.served > 0 {
+    if proof.p50_us.is_some() {
         lines.push(latency(proof));
     }
     if let Some(millis) = proof.ready_to_traffic_ms {

@@ -68,7 +68,7 @@ fn service(service: &ServiceStatus) -> String {
     if !service.instances.is_empty() {
         let mut instances = table(["  instance", "duty", "share", "address", "process", "in flight", "streams"]);
         service.instances.iter().for_each(|found| {
-            instances.add_row(instance(found));
+            instances.add_row(instance(found, service.address.is_some()));
         });
         text.push_str(&format!("{instances}\n"));
     }
@@ -76,12 +76,12 @@ fn service(service: &ServiceStatus) -> String {
     text
 }
 
-fn instance(instance: &InstanceStatus) -> [String; 7] {
+fn instance(instance: &InstanceStatus, routed: bool) -> [String; 7] {
     let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     [
         format!("  {}", instance.instance),
         duty(instance),
-        format!("{:.0} %", instance.share),
+        or_dash(routed.then(|| format!("{:.0} %", instance.share))),
         or_dash(instance.address.map(|address| address.to_string())),
         or_dash(instance.pid.map(|pid| pid.to_string())),
         instance.in_flight.to_string(),

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::super::args::{AgentAction, AgentRunArgs, AgentVerb};
+use super::super::background;
 use super::super::context::Context;
 use super::super::error::CliError;
 use super::super::show;
@@ -12,15 +13,9 @@ use crate::agent::{self, StateDir};
 /// Is the agent.
 pub fn run(args: &AgentRunArgs, state: Option<&Path>) -> Result<(), CliError> {
     if args.detached {
-        // Fails only for the leader of a process group, which whoever starts us in the background never makes us.
-        let _ = rustix::process::setsid();
+        background::leave_session();
     }
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .with_target(false)
-        .with_max_level(tracing::Level::INFO)
-        .init();
+    background::begin_log();
     let state = state.map_or_else(StateDir::default_path, Path::to_owned);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| CliError::io("could not start the agent", &error))?;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::super::args::ProxyRunArgs;
+use super::super::background;
 use super::super::context::Context;
 use super::super::error::{CliError, Kind};
 use super::super::show;
@@ -12,14 +13,8 @@ use cutover_core::Failure;
 /// Is the proxy. The directory is its own, below the agent's: the agent names it.
 pub fn run(args: &ProxyRunArgs, state: Option<&Path>) -> Result<(), CliError> {
     let state = state.ok_or_else(|| CliError::usage("the proxy needs --state with its own directory"))?;
-    // Fails only for the leader of a process group, which whoever starts us in the background never makes us.
-    let _ = rustix::process::setsid();
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .with_target(false)
-        .with_max_level(tracing::Level::INFO)
-        .init();
+    background::leave_session();
+    background::begin_log();
     let options = cutover_proxy::Options { state: state.to_owned(), threads: args.threads };
     cutover_proxy::run(options).map_err(|error| CliError::io("the proxy ended", &error))
 }

@@ -44,7 +44,7 @@ impl Parts {
             Step::Register { instances } => self.register(service, instances, until).await,
             Step::Shift { to, .. } => self.shift(service, to, until).await,
             Step::Drain { instances, .. } => {
-                self.drain(service, instances, until).await;
+                self.drain_watched(service, instances, until).await?;
                 self.note_streams_kept(service, instances).await;
                 Ok(())
             }

@@ -39,6 +39,12 @@ pub trait Runtime: Send + Sync {
     /// What may be wrong with an instance that does not get ready, as far as it can be seen from outside.
     async fn diagnose(&self, instance: &InstanceId) -> Option<String>;
 
+    /// What speaks against running this many more beside those that run, as far as memory goes, judged by what those take.
+    async fn cramped(&self, running: &[InstanceId], more: usize) -> Option<String> {
+        let _ = (running, more);
+        None
+    }
+
     /// Removes what is kept of an instance that is not running: its records and logs.
     async fn forget(&self, instance: &InstanceId) -> Result<(), RuntimeError>;
 

@@ -22,6 +22,7 @@ pub mod layout;
 pub mod lock;
 pub mod logs;
 pub mod members;
+mod memory;
 pub mod observe;
 pub mod order;
 pub mod party;
@@ -134,6 +135,15 @@ impl Runtime for ProcessRuntime {
     async fn diagnose(&self, instance: &InstanceId) -> Option<String> {
         let dir = self.dir(instance);
         let look = move || Record::read(&dir).ok().flatten().and_then(|record| diagnose::diagnose(&dir, &record));
+        spawn_blocking(look).await.ok().flatten()
+    }
+
+    async fn cramped(&self, running: &[InstanceId], more: usize) -> Option<String> {
+        let dirs: Vec<InstanceDir> = running.iter().map(|instance| self.dir(instance)).collect();
+        let look = move || {
+            let records: Vec<Record> = dirs.iter().filter_map(|dir| Record::read(dir).ok().flatten()).collect();
+            memory::cramped(&records, more)
+        };
         spawn_blocking(look).await.ok().flatten()
     }
 
