@@ -49,8 +49,9 @@ impl Parts {
         loop {
             let in_hand = self.in_hand(instance).await;
             let now = self.now();
-            // Whatever a router gives it that has lost its table gets its time as well, from when it has its table again.
-            requests_until = in_hand.map(|_| requests_until.unwrap_or(now + drain_time));
+            // Counted from when they are first seen: a router that had lost its table may have given it new ones.
+            let has_requests = in_hand.is_some_and(|hand| hand.requests > 0);
+            requests_until = has_requests.then(|| requests_until.unwrap_or(now + drain_time));
             let requests_are_over =
                 |hand: InHand| hand.requests == 0 || requests_until.is_some_and(|limit| now >= limit);
             let streams_are_over = |hand: InHand| hand.streams == 0 || now >= until + CLOSE_OVER + LOOK_AGAIN;
