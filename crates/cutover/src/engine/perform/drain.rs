@@ -12,8 +12,8 @@ use super::super::Parts;
 const ASK: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(100));
 
 impl Parts {
-    /// As [`Parts::drain`], while those that have the traffic by now are observed: one slow request must not put off for as long as it
-    /// takes that a bad release is noticed.
+    /// As [`Parts::drain`], while those that have the traffic by now are observed: that a release is bad must be noticed
+    /// although one slow request still holds the old one.
     pub(super) async fn drain_watched(
         &self,
         service: &ServiceName,
