@@ -103,6 +103,12 @@ pub fn failing() -> Vec<Scenario> {
     second.chain(others).collect()
 }
 
+/// All of them, aborted at a few moments.
+pub fn all() -> Vec<Scenario> {
+    let aborts = [5, 150, 340, 1500].into_iter().flat_map(aborted);
+    succeeding().into_iter().chain(failing()).chain(aborts).collect()
+}
+
 /// An abort so many milliseconds after each of several commands was given.
 pub fn aborted(after: u64) -> Vec<Scenario> {
     let live = || vec![deploy(good())];

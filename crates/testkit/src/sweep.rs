@@ -4,7 +4,6 @@
 use crate::coverage::Coverage;
 use crate::faults::{Fault, Faults};
 use crate::scenario::Scenario;
-use crate::script::Script;
 use crate::seed::Seed;
 use crate::simulation::{Broken, Report, Run};
 use crate::world::Call;
@@ -65,6 +64,13 @@ pub struct Swept {
 }
 
 impl Swept {
+    /// Adds what another sweep found.
+    pub fn add(&mut self, other: Self) {
+        self.runs += other.runs;
+        self.coverage.add(&other.coverage);
+        self.found.extend(other.found);
+    }
+
     fn take(&mut self, result: Result<Report, Box<Found>>) {
         self.runs += 1;
         match result {
@@ -74,13 +80,14 @@ impl Swept {
     }
 }
 
-/// Sweeps one fault over all calls of a scenario.
-pub fn one_fault(scenario: &Scenario) -> Swept {
+/// Sweeps one fault over all calls of a scenario: all pairs of a call and a fault, or every `stride`th of them. A stride that
+/// has no factor in common with the number of faults meets each fault and, every so often, each call.
+pub fn one_fault(scenario: &Scenario, stride: usize) -> Swept {
     let mut swept = Swept::default();
-    for number in worth_sweeping(&calls_of(scenario)) {
-        for fault in EACH {
-            swept.take(run(scenario, &[(number, fault)], 0));
-        }
+    let calls = worth_sweeping(&calls_of(scenario));
+    let pairs = calls.iter().flat_map(|number| EACH.map(|fault| (*number, fault)));
+    for pair in pairs.step_by(stride.max(1)) {
+        swept.take(run(scenario, &[pair], 0));
     }
     swept
 }
@@ -114,9 +121,4 @@ fn worth_sweeping(calls: &[Call]) -> Vec<u64> {
         }
     }
     worth
-}
-
-/// A scenario with nothing but these orders, for runs that are written down by hand.
-pub fn by_hand(name: &str, script: Script) -> Scenario {
-    Scenario { name: name.to_owned(), script, ends: crate::scenario::Ends::Done }
 }

@@ -89,12 +89,12 @@ impl Agent {
         to: &Sender<LogEntry>,
     ) {
         let mut followers = JoinSet::new();
-        let mut changes = self.engine.ledger().changes();
+        let mut seen = self.engine.ledger().view().last_seq;
         told.iter().for_each(|instance| self.follow_one(&mut followers, instance, to));
         loop {
             tokio::select! {
                 () = to.closed() => return,
-                changed = changes.changed() => if changed.is_err() { return },
+                newest = self.engine.ledger().changed_since(seen) => seen = newest,
             }
             for instance in self.logged_instances(service, query).unwrap_or_default() {
                 if !told.contains(&instance) {

@@ -11,7 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use cutover_core::machine::{Event, Inconsistent, Record, ServiceState};
 use cutover_core::{DeploymentId, Failure, Release, ReleaseNo, ServiceName};
-use tokio::sync::{Mutex, broadcast, watch};
+use tokio::sync::{Mutex, Notify, broadcast};
 
 use super::port::{Clock, Journal, JournalError};
 
@@ -22,7 +22,7 @@ pub struct Ledger {
     view: RwLock<View>,
     writer: Mutex<Option<Decided>>,
     feed: broadcast::Sender<Record>,
-    changed: watch::Sender<u64>,
+    changed: Notify,
 }
 
 /// What was decided and is being written. If whoever decided it goes away in the middle (a task is cut short), it stays here,
@@ -89,14 +89,13 @@ impl Ledger {
         for (service, release) in journal.releases().await? {
             view.releases.insert((service, release.number), Arc::new(release));
         }
-        let changed = watch::Sender::new(view.last_seq);
         Ok(Self {
             journal,
             clock,
             view: RwLock::new(view),
             writer: Mutex::new(None),
             feed: broadcast::Sender::new(4096),
-            changed,
+            changed: Notify::new(),
         })
     }
 
@@ -148,7 +147,7 @@ impl Ledger {
         for record in &records {
             let _ = self.feed.send(record.clone());
         }
-        self.changed.send_replace(records.last().map_or(0, |record| record.seq));
+        self.changed.notify_waiters();
         Ok(())
     }
 
@@ -189,19 +188,30 @@ impl Ledger {
         self.feed.subscribe()
     }
 
-    /// Wakes up whenever something was recorded.
-    pub fn changes(&self) -> watch::Receiver<u64> {
-        self.changed.subscribe()
+    /// Waits until something was recorded after this event, and returns the number of the newest. Those who wait are woken in
+    /// the order in which they came (a watch channel would wake them in a random one), so that a simulation can be repeated.
+    pub async fn changed_since(&self, seq: u64) -> u64 {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            let newest = self.view().last_seq;
+            if newest > seq {
+                return newest;
+            }
+            changed.await;
+        }
     }
 
     /// Waits until a service's state satisfies `of`, and returns it.
     pub async fn until(&self, service: &ServiceName, of: impl Fn(&ServiceState) -> bool) -> ServiceState {
-        let mut changes = self.changes();
         loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
             let state = self.state(service);
-            if of(&state) || changes.changed().await.is_err() {
+            if of(&state) {
                 return state;
             }
+            changed.await;
         }
     }
 }

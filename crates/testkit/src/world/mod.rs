@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cutover::engine::port;
 use cutover_core::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 pub use call::Call;
@@ -47,7 +47,7 @@ pub struct World {
 
 struct Shared {
     inner: Mutex<Inner>,
-    changed: watch::Sender<u64>,
+    changed: Notify,
 }
 
 /// The world as one life of the agent reaches it.
@@ -114,7 +114,7 @@ impl World {
             trace: traced.then(Vec::new),
             coverage: Coverage::default(),
         };
-        Self { shared: Arc::new(Shared { inner: Mutex::new(inner), changed: watch::Sender::new(0) }) }
+        Self { shared: Arc::new(Shared { inner: Mutex::new(inner), changed: Notify::new() }) }
     }
 
     /// A world that nobody checks, for calls that no engine makes.
@@ -185,13 +185,14 @@ impl World {
 
     /// Wakes all who wait for the world to change.
     pub(crate) fn wake(&self) {
-        self.shared.changed.send_modify(|count| *count += 1);
+        self.shared.changed.notify_waiters();
     }
 
     /// Waits until something holds of the world.
     pub async fn until<T>(&self, mut of: impl FnMut(&mut Inner) -> Option<T>) -> T {
-        let mut changes = self.shared.changed.subscribe();
         loop {
+            let mut changed = std::pin::pin!(self.shared.changed.notified());
+            changed.as_mut().enable();
             let (found, next) = {
                 let mut inner = self.lock();
                 inner.settle();
@@ -208,7 +209,7 @@ impl World {
             };
             tokio::select! {
                 biased;
-                _ = changes.changed() => {}
+                () = changed => {}
                 () = soon => {}
             }
         }

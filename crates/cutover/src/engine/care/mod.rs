@@ -14,8 +14,8 @@ use super::Parts;
 impl Parts {
     /// Sees to it that each instance that needs care has a task that cares for it.
     pub(super) async fn care_for_all(self: Arc<Self>) {
-        let mut changes = self.ledger.changes();
         loop {
+            let seen = self.ledger.view().last_seq;
             let states: Vec<ServiceState> = self.ledger.view().services.values().cloned().collect();
             for state in states {
                 let uncared = state.instances_with(|i| i.is_kept_alive() || matches!(i.duty, Duty::Retiring { .. }));
@@ -23,9 +23,7 @@ impl Parts {
                     self.care_for(state.name.clone(), instance);
                 }
             }
-            if changes.changed().await.is_err() {
-                return;
-            }
+            self.ledger.changed_since(seen).await;
         }
     }
 

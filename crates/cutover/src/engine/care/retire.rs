@@ -44,12 +44,16 @@ impl Parts {
     pub(super) async fn retire_in_time(&self, service: &ServiceName, instance: &InstanceId, until: Timestamp) {
         self.publish().await;
         let drain_time = self.drain_time(service, std::slice::from_ref(instance));
-        let mut requests_until = self.now() + drain_time;
+        let mut requests_until = None;
         let mut closed = false;
         loop {
             let in_hand = self.in_hand(instance).await;
             let now = self.now();
-            let requests_are_over = |hand: InHand| hand.requests == 0 || now >= requests_until;
+            // Counted from when they are first seen: a router that had lost its table may have given it new ones.
+            let has_requests = in_hand.is_some_and(|hand| hand.requests > 0);
+            requests_until = has_requests.then(|| requests_until.unwrap_or(now + drain_time));
+            let requests_are_over =
+                |hand: InHand| hand.requests == 0 || requests_until.is_some_and(|limit| now >= limit);
             let streams_are_over = |hand: InHand| hand.streams == 0 || now >= until + CLOSE_OVER + LOOK_AGAIN;
             match in_hand {
                 Some(in_hand) if requests_are_over(in_hand) && streams_are_over(in_hand) => {
@@ -58,9 +62,7 @@ impl Parts {
                 Some(_) if now >= until && !closed => {
                     closed = self.world.router.close_streams(instance, CLOSE_OVER).await.is_ok();
                 }
-                Some(_) => {}
-                // Whatever a router gives it that has lost its table gets its time as well.
-                None => requests_until = now + drain_time,
+                _ => {}
             }
             tokio::select! {
                 biased;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use cutover_core::rule::{Drained, drained};
+use cutover_core::stats::Stats;
 use cutover_core::{Failure, InstanceId, ServiceName, Timestamp};
 
 use super::super::Parts;
@@ -33,13 +34,17 @@ impl Parts {
 
     /// Waits until none of them has a request in flight, or until the limit. Streams are not waited for.
     pub(in super::super) async fn drain(&self, service: &ServiceName, instances: &[InstanceId], limit: Timestamp) {
-        let (mut limit, mut pause) = (limit, ASK.0);
+        let (mut limit, mut pause, mut lost) = (limit, ASK.0, false);
         loop {
-            match self.all_drained(instances, limit).await {
-                Some(true) => return,
-                Some(false) => {}
-                // Whatever a router gives them that has lost its table gets its time as well.
-                None => limit = limit.max(self.now() + self.drain_time(service, instances)),
+            let stats = self.stats_in_force().await;
+            if lost && stats.is_some() {
+                // What a router gave them that had lost its table gets its time as well.
+                limit = limit.max(self.now() + self.drain_time(service, instances));
+            }
+            // One that does not answer, or serves an older table, has acknowledged nothing: then nobody is drained.
+            lost = stats.is_none();
+            if stats.is_some_and(|stats| all_drained(&stats, instances, self.now(), limit)) {
+                return;
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(ASK.1);
@@ -51,14 +56,8 @@ impl Parts {
         let release = instances.first().and_then(|id| self.release(service, id.release).ok());
         release.map(|release| release.spec.rollout.drain).unwrap_or_default()
     }
+}
 
-    /// A router that does not answer, or serves an older table, has acknowledged nothing: then nobody is drained, whatever the
-    /// limit, and the answer is `None`.
-    async fn all_drained(&self, instances: &[InstanceId], limit: Timestamp) -> Option<bool> {
-        let stats = self.stats_in_force().await?;
-        let now = self.now();
-        let drained =
-            instances.iter().all(|instance| !matches!(drained(stats.target(instance), now, limit), Drained::Busy(_)));
-        Some(drained)
-    }
+fn all_drained(stats: &Stats, instances: &[InstanceId], now: Timestamp, limit: Timestamp) -> bool {
+    instances.iter().all(|instance| !matches!(drained(stats.target(instance), now, limit), Drained::Busy(_)))
 }
