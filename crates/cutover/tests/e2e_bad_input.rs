@@ -44,7 +44,7 @@ fn what_a_dead_agent_left_is_in_nobodys_way() {
     host.done(&["agent", "stop"]);
     until("it has left", || host.only(Role::Agent).is_none().then_some(()));
     std::fs::write(host.state().join("agent.sock"), "not a socket").unwrap();
-    std::fs::write(host.state().join("agent.sock.new"), "nor this").unwrap();
+    std::fs::write(host.state().join("agent.new"), "nor this").unwrap();
     std::fs::write(host.state().join("agent.lock"), "1").unwrap();
     host.done(&["status"]).says(&["started the agent"]);
     host.rests_on(Some(1), 1);
