@@ -44,7 +44,7 @@ fn what_a_dead_agent_left_is_in_nobodys_way() {
     host.done(&["agent", "stop"]);
     until("it has left", || host.only(Role::Agent).is_none().then_some(()));
     std::fs::write(host.state().join("agent.sock"), "not a socket").unwrap();
-    std::fs::write(host.state().join("agent.sock.new"), "nor this").unwrap();
+    std::fs::write(host.state().join("agent.new"), "nor this").unwrap();
     std::fs::write(host.state().join("agent.lock"), "1").unwrap();
     host.done(&["status"]).says(&["started the agent"]);
     host.rests_on(Some(1), 1);
@@ -90,7 +90,7 @@ fn put(journal: &Path, content: &[u8]) {
     for beside in ["db-wal", "db-shm"] {
         let _ = std::fs::remove_file(journal.with_extension(beside));
     }
-    std::fs::write(journal, content).unwrap();
+    std::fs::write(journal, content).expect("write the journal");
 }
 
 /// Seen to fail with an engine that goes on when its journal cannot be written.
@@ -127,20 +127,21 @@ struct Disk(PathBuf);
 impl Disk {
     /// `None`, and said, where that is not allowed.
     fn mount(place: &Path) -> Option<Self> {
-        std::fs::create_dir(place).unwrap();
+        std::fs::create_dir(place).expect("make a directory to mount it on");
         let options = ["-t", "tmpfs", "-o", "size=8m,mode=711", "cutover"];
         let mounted = Command::new("mount").args(options).arg(place).status();
         if mounted.is_ok_and(|status| status.success()) {
             return Some(Self(place.to_owned()));
         }
         // Past the capture of the test harness, which would swallow it.
-        writeln!(std::io::stderr(), "SKIPPED: the test of a full disk may not mount one").unwrap();
+        let mut console = std::io::stderr();
+        let _ = console.write_all(b"SKIPPED: the test of a full disk may not mount one\n");
         None
     }
 
     fn fill(&self) -> PathBuf {
         let path = self.0.join("filler");
-        let mut file = std::fs::File::create(&path).unwrap();
+        let mut file = std::fs::File::create(&path).expect("begin a file");
         for size in [1 << 16, 4096, 512, 1] {
             while file.write_all(&vec![1; size]).is_ok() {}
         }

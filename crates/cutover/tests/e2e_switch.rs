@@ -72,7 +72,7 @@ fn streams_past_their_limit_are_ended_in_good_order() {
 }
 
 /// Requests that take longer than everything else of a deployment are waited for. The program is no help: it dies at once
-/// when it is told to stop. Seen to fail with a drain that does not wait.
+/// when it is told to stop. Seen to fail with requests that count neither for the drain nor for the retirement.
 #[test]
 fn a_slow_request_finishes_on_the_release_that_took_it() {
     let host = host();
