@@ -34,7 +34,11 @@ fn cargo(arguments: &[&str]) -> Result<(), String> {
 
 fn documentation() -> Result<(), String> {
     let mut command = Command::new("cargo");
-    passes(command.args(["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))
+    passes(
+        command
+            .args(["doc", "--workspace", "--no-deps", "--quiet"])
+            .env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private_intra_doc_links"),
+    )
 }
 
 /// Licences, sources and bans must pass. So must the advisories, but their database is fetched from the network: where that

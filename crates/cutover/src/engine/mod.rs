@@ -1,7 +1,7 @@
 //! The engine: carries out what the core decides, and records before it acts.
 //!
 //! One task per running deployment asks the machine what is next, announces it in the journal, does it, and records what came
-//! of it ([`drive`]). One task per instance keeps it alive or lets it retire ([`care`]). They meet only in the [`Ledger`], and
+//! of it (`drive`). One task per instance keeps it alive or lets it retire (`care`). They meet only in the [`Ledger`], and
 //! whatever they do to the outside goes through a port, so the same code runs against the real world and the simulated one.
 //!
 //! **Invariant.** Dropping the engine at any await point and opening a new one on the same journal continues where it was.
