@@ -23,6 +23,7 @@ pub struct Release {
 impl Release {
     /// Whether deploying this would give the same running thing: the same specification and the same known content.
     pub fn same_as(&self, spec: &ServiceSpec, fingerprint: Option<&str>) -> bool {
-        self.fingerprint.is_some() && self.fingerprint.as_deref() == fingerprint && self.spec == *spec
+        let same_content = self.fingerprint.is_some() && self.fingerprint.as_deref() == fingerprint;
+        same_content && self.spec.without_login() == spec.without_login()
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Generation, InstanceId, ReleaseNo, ServiceName};
+use crate::spec::NginxRoute;
 use crate::unit::{ByteSize, duration};
 
 /// The whole table.
@@ -20,6 +21,20 @@ pub struct Table {
     pub listeners: Vec<Listener>,
     /// What is routed to.
     pub services: Vec<Service>,
+    /// The services whose traffic does not come through our proxy. The proxy gets a table without them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fronts: Vec<Front>,
+}
+
+/// A service whose traffic an nginx sends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Front {
+    /// The service; its targets stand among [`Table::services`].
+    pub service: ServiceName,
+    /// The nginx.
+    pub nginx: NginxRoute,
+    /// The instances that take the traffic, whether they are up or down: when none is up, an nginx has nobody else to send to.
+    pub serving: Vec<InstanceId>,
 }
 
 /// One listening socket.

@@ -164,6 +164,22 @@ pub mod duration {
         let text = <std::borrow::Cow<'de, str>>::deserialize(from)?;
         parse(&text).map_err(serde::de::Error::custom)
     }
+
+    /// The same for one that may be missing.
+    pub mod optional {
+        use super::*;
+
+        /// For serde.
+        pub fn serialize<S: serde::Serializer>(time: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
+            time.map(text).serialize(to)
+        }
+
+        /// For serde.
+        pub fn deserialize<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+            let text = Option::<String>::deserialize(from)?;
+            text.map(|text| parse(&text)).transpose().map_err(serde::de::Error::custom)
+        }
+    }
 }
 
 #[cfg(test)]

@@ -4,11 +4,14 @@
 //! cli ──▶ client ══ socket ══▶ agent ──▶ engine ──▶ ports ◀── store · runtime · router · probe
 //! ```
 
+pub mod accessory;
 pub mod agent;
 pub mod cli;
 pub mod client;
+pub mod compose;
 pub mod config;
 pub mod engine;
+pub mod image;
 pub mod init;
 pub mod probe;
 pub mod router;

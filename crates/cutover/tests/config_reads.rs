@@ -9,10 +9,14 @@ use std::time::Duration;
 
 use config::Folder;
 use cutover::config::keys::{Default, Key, SECTIONS, Section};
-use cutover_core::spec::{Check, Ports, RouteKind, ServiceSpec};
+use cutover_core::spec::{Check, Ports, ProxyRoute, RouteKind, ServiceSpec};
 use cutover_core::table::Balance;
 
 const SMALL: &str = "project = \"shop\"\n[service.web]\ncommand = [\"./server\"]\n";
+
+fn proxy(spec: &ServiceSpec) -> ProxyRoute {
+    spec.route.as_ref().and_then(|route| route.proxy()).expect("a route through the proxy").clone()
+}
 
 fn one(folder: &Folder, toml: &str, environment: Option<&str>) -> ServiceSpec {
     folder.load(toml, environment).unwrap_or_else(|errors| panic!("{toml}\n{errors}")).services.remove(0)
@@ -27,13 +31,13 @@ fn the_full_example_reads_as_it_says() {
     assert!(config.warnings.is_empty(), "{:?}", config.warnings);
     let [web, mailer] = &config.services[..] else { panic!("two services") };
     assert_eq!(web.replicas, 2);
-    assert_eq!(web.process.ports, Ports::Fixed(vec![8081, 8082, 8083, 8084]));
-    assert_eq!(web.process.artifact.as_deref(), Some(folder.path().join("target/app.jar").as_path()));
-    assert_eq!(web.process.env["PROFILE"].reveal(), "production");
-    assert_eq!(web.process.env["API_KEY"].reveal(), "hunter2");
+    assert_eq!(web.run.process().unwrap().ports, Ports::Fixed(vec![8081, 8082, 8083, 8084]));
+    assert_eq!(web.run.process().unwrap().artifact.as_deref(), Some(folder.path().join("target/app.jar").as_path()));
+    assert_eq!(web.run.process().unwrap().env["PROFILE"].reveal(), "production");
+    assert_eq!(web.run.process().unwrap().env["API_KEY"].reveal(), "hunter2");
     assert_eq!(web.ready.warm_up.as_ref().map(|warm_up| warm_up.requests), Some(20));
     assert_eq!(web.rollout.smoke.as_deref(), Some(&[folder.path().join("smoke.sh").display().to_string()][..]));
-    let route = web.route.as_ref().expect("a route");
+    let route = proxy(web);
     assert_eq!(route.listen.to_string(), "0.0.0.0:80");
     assert_eq!(route.kind, RouteKind::Http { hosts: vec!["shop.example.com".into()], path: "/".into() });
     assert_eq!(mailer.route, None);
@@ -49,10 +53,10 @@ fn an_environment_changes_what_it_names_and_nothing_else() {
     let plain = folder.load(cutover::config::example(), None).unwrap_or_else(|errors| panic!("{errors}"));
     let (web, before) = (&config.services[0], &plain.services[0]);
     assert_eq!((web.replicas, before.replicas), (1, 2));
-    let (route, route_before) = (web.route.as_ref().unwrap(), before.route.as_ref().unwrap());
+    let (route, route_before) = (proxy(web), proxy(before));
     assert_eq!(route.listen.port(), 8080);
     assert_eq!(route.trusted, route_before.trusted);
-    assert_eq!((&web.ready, &web.rollout, &web.process), (&before.ready, &before.rollout, &before.process));
+    assert_eq!((&web.ready, &web.rollout, &web.run), (&before.ready, &before.rollout, &before.run));
 }
 
 #[test]
@@ -90,7 +94,7 @@ fn env_wins_over_files_and_later_files_over_earlier_ones() {
     folder.file("a.env", "\u{feff}A=a\r\nB=a\r\nC=a\r\n");
     folder.file("b.env", "export B='b'\nPORT=3000\n");
     let toml = format!("{SMALL}env_file = [\"a.env\", \"b.env\"]\nenv = {{ C = \"c ${{SECRET}}\", D = 7, E = true }}");
-    let env = one(&folder, &toml, None).process.env;
+    let env = one(&folder, &toml, None).run.process().unwrap().env.clone();
     let values: Vec<(&str, &str)> = env.iter().map(|(name, value)| (name.as_str(), value.reveal())).collect();
     assert_eq!(values, [("A", "a"), ("B", "b"), ("C", "c hunter2"), ("D", "7"), ("E", "true")]);
 }
@@ -110,7 +114,7 @@ fn addresses_and_paths_have_one_form() {
     let folder = Folder::new();
     let listen = |text: &str| {
         let spec = one(&folder, &format!("{SMALL}route = {{ listen = {text} }}"), None);
-        spec.route.map(|route| route.listen.to_string()).unwrap_or_default()
+        spec.route.as_ref().map(|_| proxy(&spec).listen.to_string()).unwrap_or_default()
     };
     assert_eq!(listen("8080"), "0.0.0.0:8080");
     assert_eq!(listen("\":80\""), "0.0.0.0:80");
@@ -119,7 +123,7 @@ fn addresses_and_paths_have_one_form() {
     let toml = format!(
         "{SMALL}route = {{ listen = 80, hosts = [\"B.example.\", \"a\", \"b.example\"], path = \"/x/\", balance = \"round_robin\" }}"
     );
-    let route = one(&folder, &toml, None).route.expect("a route");
+    let route = proxy(&one(&folder, &toml, None));
     assert_eq!(route.kind, RouteKind::Http { hosts: vec!["a".into(), "b.example".into()], path: "/x".into() });
     assert_eq!(route.balance, Balance::RoundRobin);
 }
@@ -127,10 +131,10 @@ fn addresses_and_paths_have_one_form() {
 #[test]
 fn the_working_directory_is_the_folder_of_the_file_unless_the_artifact_is_a_folder() {
     let folder = Folder::new();
-    assert_eq!(one(&folder, SMALL, None).process.directory.as_deref(), Some(folder.path()));
-    assert_eq!(one(&folder, &format!("{SMALL}artifact = \".\""), None).process.directory, None);
+    assert_eq!(one(&folder, SMALL, None).run.process().unwrap().directory.as_deref(), Some(folder.path()));
+    assert_eq!(one(&folder, &format!("{SMALL}artifact = \".\""), None).run.process().unwrap().directory, None);
     let named = one(&folder, &format!("{SMALL}artifact = \".\"\ndirectory = \"./\""), None);
-    assert_eq!(named.process.directory.as_deref(), Some(folder.path()));
+    assert_eq!(named.run.process().unwrap().directory.as_deref(), Some(folder.path()));
 }
 
 #[test]
@@ -142,7 +146,7 @@ fn the_file_is_found_from_below_and_paths_start_from_it() {
     surroundings.directory = folder.path().join("src/deep");
     let config = cutover::config::load_in(&surroundings, None, None).unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!(config.path, folder.path().join("cutover.toml"));
-    assert_eq!(config.services[0].process.directory.as_deref(), Some(folder.path()));
+    assert_eq!(config.services[0].run.process().unwrap().directory.as_deref(), Some(folder.path()));
     let given = cutover::config::load_in(&surroundings, Some(Path::new("../../cutover.toml")), None);
     assert!(given.is_ok(), "{given:?}");
 }
@@ -170,11 +174,32 @@ fn mistakes_can_be_read_by_a_machine() {
 
 /// A small file with one more line in one of its tables, in place of the line for the same key.
 fn with(section: &Section, key: &str, line: &str) -> String {
+    const OF_CONTAINERS: &[&str] = &["network", "container", "health", "build", "login"];
+    let of_container = OF_CONTAINERS.iter().any(|name| section.path == format!("service.NAME.{name}"))
+        || (section.path == "service.NAME" && ["pull", "publish_on"].contains(&key));
     let base = [
         ("", "project", "project = \"shop\""),
-        ("service.NAME", "command", "command = [\"./server\", \"{port}\"]"),
+        match of_container {
+            true => ("service.NAME", "image", "port = 80\nimage = \"shop/web\""),
+            false => ("service.NAME", "command", "command = [\"./server\", \"{port}\"]"),
+        },
         ("service.NAME.route", "listen", "listen = 80"),
     ];
+    const NGINX: &str = "service.NAME.route.nginx";
+    let needed = [
+        ("service.NAME.network", "name", "name = \"shop\""),
+        ("accessory.NAME", "image", "image = \"db\""),
+        (NGINX, "file", "file = \"/etc/nginx/conf.d/web.conf\""),
+        match key {
+            "variable" | "down" | "sites" => (NGINX, "file", "file = \"/etc/nginx/conf.d/web.conf\""),
+            "value" => (NGINX, "variable", "variable = \"service_url\""),
+            _ => (NGINX, "upstream", "upstream = \"web\""),
+        },
+    ];
+    // An nginx takes the place of an address of our own.
+    let base = base.into_iter().filter(|(path, ..)| section.path != NGINX || *path != "service.NAME.route");
+    let mut base: Vec<_> = base.chain(needed.into_iter().filter(|(path, ..)| *path == section.path)).collect();
+    base.dedup();
     let lines = |path: &str| {
         let kept = base.iter().filter(|(at, name, _)| *at == path && (section.path, key) != (*at, *name));
         let mut lines: String = kept.map(|(_, _, line)| format!("{line}\n")).collect();

@@ -54,6 +54,11 @@ fn load(page: &Path, block: &str) {
         std::fs::write(&path, if file == "cutover.toml" { block } else { "" }).expect("a file");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("permissions");
     }
+    let compose =
+        "version: \"3\"\nservices: {app: {image: shop, ports: [\"80\"]}, shop: {image: shop, ports: [\"80\"]}}\n";
+    for file in ["docker-compose.yml", "docker-compose.production.yml"] {
+        std::fs::write(dir.path().join(file), compose).expect("a Compose file");
+    }
     let surroundings = Surroundings { directory: dir.path().to_owned(), ..Surroundings::of_this_process() };
     if let Err(errors) = config::load_in(&surroundings, None, None) {
         panic!("an example in {} does not load:\n{errors}\n{block}", page.display());

@@ -60,7 +60,7 @@ fn run(program: &str, arguments: &[&str], dir: &Path) {
 
 /// Starts the first service as an instance would be, and waits until its port accepts a connection.
 fn assert_listens(config: &Config, folder: &Folder) {
-    let process = &config.services[0].process;
+    let process = &config.services[0].run.process().unwrap();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let artifact = process.artifact.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
     let words: Vec<String> = process
@@ -115,8 +115,8 @@ fn a_node_server() {
     snapshot!(folder);
     let (proposal, config) = folder.loaded();
     assert_eq!(proposal.found, ["a Node.js program (package.json)", "a container image (Dockerfile)"]);
-    assert_eq!(config.services[0].process.command, ["node", "server.js"]);
-    assert_eq!(config.services[0].process.env["A"].reveal(), "b");
+    assert_eq!(config.services[0].run.process().unwrap().command, ["node", "server.js"]);
+    assert_eq!(config.services[0].run.process().unwrap().env["A"].reveal(), "b");
     assert_listens(&config, &folder);
 }
 
@@ -170,7 +170,10 @@ fn a_compiled_program() {
     fs::copy("/bin/true", folder.path().join("shop")).unwrap();
     let (proposal, config) = folder.loaded();
     assert_eq!(proposal.found, ["a Go program (shop)"]);
-    assert_eq!(config.services[0].process.artifact.as_deref(), Some(folder.path().join("shop").as_path()));
+    assert_eq!(
+        config.services[0].run.process().unwrap().artifact.as_deref(),
+        Some(folder.path().join("shop").as_path())
+    );
 }
 
 #[test]
@@ -179,7 +182,7 @@ fn a_rust_program() {
     assert!(propose(folder.path()).notes.contains(&"Build it first: cargo build --release".to_owned()));
     fs::create_dir_all(folder.path().join("target/release")).unwrap();
     fs::copy("/bin/true", folder.path().join("target/release/shop")).unwrap();
-    assert_eq!(folder.loaded().1.services[0].process.command, ["{artifact}"]);
+    assert_eq!(folder.loaded().1.services[0].run.process().unwrap().command, ["{artifact}"]);
 }
 
 #[test]
@@ -207,7 +210,8 @@ fn a_procfile_without_web_gives_a_worker() {
 
 #[test]
 fn python_programs() {
-    let command = |files: &[(&str, &str)]| Folder::of(files).loaded().1.services[0].process.command.join(" ");
+    let command =
+        |files: &[(&str, &str)]| Folder::of(files).loaded().1.services[0].run.process().unwrap().command.join(" ");
     let cases = [
         (
             command(&[("manage.py", ""), ("shop/wsgi.py", ""), ("requirements.txt", "gunicorn==23")]),
@@ -286,4 +290,21 @@ fn an_existing_file_is_left_alone() {
     assert_ne!(fs::read_to_string(folder.path().join("cutover.toml")).unwrap(), "mine");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "a temporary file is left");
     assert!(matches!(write(&folder.path().join("nowhere"), false), Err(InitError::Folder(..))));
+}
+
+/// With one place that passes requests on, the route is ready; the better way stands beside it as a comment.
+#[test]
+fn an_nginx_of_the_project_becomes_the_route() {
+    let folder = Folder::of(&[
+        ("Procfile", "web: python3 -m http.server $PORT\n"),
+        (
+            "nginx/nginx.conf",
+            "http { include conf.d/*.conf; server { listen 80; location / { proxy_pass http://app; } } }",
+        ),
+        ("nginx/conf.d/app.conf", "upstream app { server 127.0.0.1:8080; }\n"),
+    ]);
+    let (proposal, config) = folder.loaded();
+    let route = config.services[0].route.as_ref().and_then(|route| route.nginx()).expect("a route by nginx");
+    assert_eq!(route.file, folder.path().join("nginx/conf.d/app.conf"));
+    assert!(proposal.file.contains("# listen = \"127.0.0.1:8000\""), "{}", proposal.file);
 }

@@ -7,13 +7,19 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use cutover::engine::port::{Exit, ReleaseOrder, Runtime, RuntimeError};
+use cutover::engine::port::{Exit, Progress, ReleaseOrder, Runtime, RuntimeError};
 use cutover_core::spec::ProcessSpec;
 use cutover_core::{ReleaseNo, ServiceName};
 use process_support::*;
 
+/// What the release runs.
+fn process(release: &ReleaseOrder) -> ProcessSpec {
+    release.spec.process().unwrap().clone()
+}
+
 async fn planned(world: &World, release: u32, artifact: &Path) -> ReleaseOrder {
     let spec = ProcessSpec { artifact: Some(artifact.to_owned()), ..spec(&["sh", "{artifact}"]) };
+    let spec = run(spec);
     let fingerprint = world.runtime.fingerprint(&spec).await.unwrap();
     ReleaseOrder { service: web(), release: ReleaseNo(release), spec, fingerprint }
 }
@@ -40,14 +46,14 @@ async fn a_release_runs_its_copy_whatever_happens_to_the_original() {
     let original = world.path("app.sh");
     write(&original, "echo first; echo $0", 0o755);
     let release = planned(&world, 1, &original).await;
-    world.runtime.prepare(&release).await.unwrap();
+    world.runtime.prepare(&release, &Progress::unheard()).await.unwrap();
     write(&original, "echo second", 0o755);
     // Done already: the original does not matter any more.
-    world.runtime.prepare(&release).await.unwrap();
-    let order = order("web.r1.i1", release.spec);
+    world.runtime.prepare(&release, &Progress::unheard()).await.unwrap();
+    let order = order("web.r1.i1", process(&release));
     world.start(&order).await;
     assert_eq!(within("the end", world.runtime.exited(&order.instance)).await, Exit::Code(0));
-    let lines = world.runtime.tail(&order.instance, 9).await;
+    let lines = world.last_lines(&order.instance, 9).await;
     assert_eq!(lines[0], "first");
     assert!(lines[1].ends_with("/content/app.sh"), "{lines:?}");
     for _ in 0..2 {
@@ -68,17 +74,17 @@ async fn a_directory_is_copied_as_it_is_and_each_part_of_it_counts() {
     std::fs::create_dir(original.join("empty")).unwrap();
     std::fs::set_permissions(original.join("empty"), PermissionsExt::from_mode(0o500)).unwrap();
     let mut release = planned(&world, 1, &original).await;
-    world.runtime.prepare(&release).await.unwrap();
+    world.runtime.prepare(&release, &Progress::unheard()).await.unwrap();
     let copy = world.layout().copy(&web(), ReleaseNo(1), &original);
-    let copied = ProcessSpec { artifact: Some(copy.clone()), ..release.spec.clone() };
-    assert_eq!(world.runtime.fingerprint(&copied).await.unwrap(), release.fingerprint);
+    let copied = ProcessSpec { artifact: Some(copy.clone()), ..process(&release) };
+    assert_eq!(world.runtime.fingerprint(&run(copied)).await.unwrap(), release.fingerprint);
     assert_eq!(copy.join("conf/name").read_link().unwrap(), PathBuf::from("real"));
 
-    release.spec.command = vec!["bin/run".into()];
-    let order = order("web.r1.i1", release.spec.clone());
+    release.spec = run(ProcessSpec { command: vec!["bin/run".into()], ..process(&release) });
+    let order = order("web.r1.i1", process(&release));
     world.start(&order).await;
     within("the end", world.runtime.exited(&order.instance)).await;
-    assert_eq!(world.runtime.tail(&order.instance, 9).await, [copy.to_str().unwrap(), "shop"]);
+    assert_eq!(world.last_lines(&order.instance, 9).await, [copy.to_str().unwrap(), "shop"]);
 
     let changes: [&dyn Fn(); 5] = [
         &|| write(&original.join("conf/real"), "Shop\n", 0o640),
@@ -106,7 +112,7 @@ async fn a_changed_artifact_is_refused_and_nothing_stays() {
     write(&original, "echo first", 0o644);
     let release = planned(&world, 1, &original).await;
     write(&original, "echo other", 0o644);
-    let error = world.runtime.prepare(&release).await.unwrap_err();
+    let error = world.runtime.prepare(&release, &Progress::unheard()).await.unwrap_err();
     assert!(matches!(&error, RuntimeError::ArtifactChanged(path) if *path == original), "{error:?}");
     assert!(releases(&world).is_empty());
 }
@@ -121,7 +127,7 @@ async fn a_copy_that_was_cut_short_is_begun_anew() {
     let scratch = world.layout().releases(&web()).join(".1.tmp");
     write(&scratch.join("content/app.sh"), "echo fir", 0o644);
     write(&scratch.join("content/rubbish"), "x", 0o644);
-    world.runtime.prepare(&release).await.unwrap();
+    world.runtime.prepare(&release, &Progress::unheard()).await.unwrap();
     assert_eq!(releases(&world), ["1"]);
     let copy = world.layout().copy(&web(), ReleaseNo(1), &original);
     assert_eq!(std::fs::read_to_string(&copy).unwrap(), "echo first");
@@ -138,7 +144,7 @@ async fn a_file_that_vanishes_is_named() {
     let release = ReleaseOrder { fingerprint: None, ..planned(&world, 1, &original).await };
     let copying = {
         let (runtime, release) = (world.runtime.clone(), release.clone());
-        tokio::spawn(async move { runtime.prepare(&release).await })
+        tokio::spawn(async move { runtime.prepare(&release, &Progress::unheard()).await })
     };
     let scratch = world.layout().releases(&web()).join(".1.tmp/content/app/a");
     until("the copy has begun", || scratch.exists().then_some(())).await;
@@ -180,10 +186,10 @@ async fn a_full_disk_leaves_no_half_copy() {
     write(&original.join("small"), "fits", 0o644);
     write(&original.join("large"), &"x".repeat(4 << 20), 0o644);
     let _tiny = Tiny::mount(world.layout().releases(&web()));
-    let error = world.runtime.prepare(&planned(&world, 1, &original).await).await.unwrap_err();
+    let error = world.runtime.prepare(&planned(&world, 1, &original).await, &Progress::unheard()).await.unwrap_err();
     let RuntimeError::Artifact { source, .. } = &error else { panic!("{error:?}") };
     assert_eq!(source.kind(), std::io::ErrorKind::StorageFull);
     assert!(releases(&world).is_empty());
     std::fs::remove_file(original.join("large")).unwrap();
-    world.runtime.prepare(&planned(&world, 1, &original).await).await.unwrap();
+    world.runtime.prepare(&planned(&world, 1, &original).await, &Progress::unheard()).await.unwrap();
 }

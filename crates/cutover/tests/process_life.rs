@@ -61,7 +61,7 @@ async fn an_exit_is_told_with_its_status_and_a_second_start_finds_it() {
     assert_eq!(world.start(&order).await, address);
     let seen = world.runtime.observe().await.unwrap();
     assert_eq!((seen[0].pid, seen[0].exit.clone()), (None, Some(Exit::Code(7))));
-    assert_eq!(world.runtime.tail(&order.instance, 5).await, ["bye"]);
+    assert_eq!(world.last_lines(&order.instance, 5).await, ["bye"]);
     assert_eq!(world.runtime.stop(&order.instance, &StopSpec::default()).await.unwrap().exit, Exit::Code(7));
 }
 
@@ -72,7 +72,7 @@ async fn another_attempt_starts_anew_on_the_same_port() {
     let first = order("web.r1.i1", shell("exit 3"));
     let address = world.start(&first).await;
     within("the exit", world.runtime.exited(&first.instance)).await;
-    let second = StartOrder { attempt: 1, spec: spec(&["sleep", "1000"]), ..first.clone() };
+    let second = StartOrder { attempt: 1, spec: run(spec(&["sleep", "1000"])), ..first.clone() };
     assert_eq!(world.start(&second).await, address);
     let seen = world.runtime.observe().await.unwrap();
     assert_eq!((seen[0].attempt, seen[0].exit.clone()), (1, None));

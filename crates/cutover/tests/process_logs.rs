@@ -3,10 +3,11 @@
 
 mod process_support;
 
+use cutover::engine::port::LogStream;
 use cutover::engine::port::{Exit, Runtime};
-use cutover::runtime::process::logs::LogStream;
 use cutover_core::ByteSize;
 use cutover_core::spec::{LogSpec, ProcessSpec};
+use futures_util::StreamExt;
 use process_support::*;
 
 /// Broken on purpose: a log that is renamed instead of copied (the program then writes on into the old one); one that is

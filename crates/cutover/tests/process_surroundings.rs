@@ -14,7 +14,7 @@ async fn output(world: &World, spec: ProcessSpec) -> Vec<String> {
     let order = order("job.r3.i4", spec);
     world.start(&order).await;
     within("the end", world.runtime.exited(&order.instance)).await;
-    world.runtime.tail(&order.instance, 100).await
+    world.last_lines(&order.instance, 100).await
 }
 
 /// Broken on purpose: the agent's whole environment handed on (by the agent and by the entry: each keeps it back); the configured `PORT` let win; `{port}` not replaced.
@@ -111,7 +111,7 @@ async fn limits_hold_for_the_program_and_not_for_its_supervisor() {
     let order = order("hog.r1.i1", ProcessSpec { limits, ..spec(&greedy) });
     world.start(&order).await;
     assert_eq!(within("the end", world.runtime.exited(&order.instance)).await, Exit::Code(1));
-    let last = world.runtime.tail(&order.instance, 1).await;
+    let last = world.last_lines(&order.instance, 1).await;
     assert_eq!(last, ["MemoryError"]);
     assert!(!is_limited(&std::fs::read_to_string("/proc/self/limits").unwrap()), "the test's own limit is the same");
     let order = order_of("web.r1.i1", LimitSpec { memory: None, open_files: Some(77) });

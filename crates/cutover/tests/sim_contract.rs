@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cutover::engine::port::{Journal, Runtime};
-use cutover_core::spec::ProcessSpec;
+use cutover_core::spec::RunSpec;
 use cutover_testkit::contract::{self, Programs};
 use cutover_testkit::fixture;
 use cutover_testkit::seed::Seed;
@@ -18,7 +18,7 @@ async fn the_simulated_journal_keeps_the_contract() {
 #[tokio::test(start_paused = true)]
 async fn the_simulated_runtime_keeps_the_contract() {
     let world = World::unchecked(Seed::new(1));
-    let program = |life: Life| -> ProcessSpec { fixture::process(life.command(1)) };
+    let program = |life: Life| -> RunSpec { fixture::run(life.command(1)) };
     let programs = Programs {
         good: program(Life::good()),
         exits: program(Life { exits: Some(50), code: 3, ..Life::good() }),

@@ -17,6 +17,7 @@ pub(crate) async fn ask(engine: &Engine, order: &Order, salt: u64) -> Answer {
     let service = &order.service;
     let want = match &order.act {
         Act::Deploy(build) => Want::Deploy { spec: Box::new(build.spec(service, salt)), again: false },
+        Act::Adopt(build) => Want::Adopt { spec: Box::new(build.spec(service, salt)) },
         Act::Rollback(to) => Want::Rollback { to: *to },
         Act::Restart => Want::Restart,
         Act::Scale(replicas) => Want::Scale { replicas: *replicas },
@@ -33,6 +34,7 @@ pub(crate) async fn ask(engine: &Engine, order: &Order, salt: u64) -> Answer {
 pub(crate) fn verb(act: &Act) -> &'static str {
     match act {
         Act::Deploy(_) => "deploy",
+        Act::Adopt(_) => "adopt",
         Act::Rollback(_) => "rollback",
         Act::Restart => "restart",
         Act::Scale(_) => "scale",
@@ -51,6 +53,7 @@ pub(crate) fn kind(error: &CommandError) -> &'static str {
         CommandError::Failed(_) => "failed",
         CommandError::Refused(refusal) => match refusal {
             Refusal::UnknownService { .. } => "refused: unknown service",
+            Refusal::NothingToAdopt { .. } => "refused: nothing to adopt",
             Refusal::Unchanged { .. } => "refused: unchanged",
             Refusal::Busy { .. } => "refused: busy",
             Refusal::Stuck { .. } => "refused: stuck",

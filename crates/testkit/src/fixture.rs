@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use cutover_core::ServiceName;
 use cutover_core::spec::{
-    Check, LimitSpec, LogSpec, Ports, ProcessSpec, ReadySpec, RestartSpec, RolloutSpec, RouteKind, RouteSpec, Secret,
-    ServiceSpec, StopSpec, WarmUp,
+    Check, LimitSpec, LogSpec, Ports, ProcessSpec, ProxyRoute, ReadySpec, RestartSpec, RolloutSpec, RouteKind,
+    RouteSpec, RunSpec, Secret, ServiceSpec, StopSpec, WarmUp,
 };
 use cutover_core::table::{Balance, Limits};
 
@@ -48,7 +48,7 @@ impl Build {
         ServiceSpec {
             name: name.clone(),
             project: "simulation".to_owned(),
-            process: process(self.life.command(salt)),
+            run: run(self.life.command(salt)),
             replicas: self.replicas,
             ready: self.ready(),
             route: self.routed.then(|| route(name, self.port)),
@@ -79,6 +79,11 @@ impl Build {
     }
 }
 
+/// A plain process with this command line, as what an instance runs.
+pub fn run(command: Vec<String>) -> RunSpec {
+    RunSpec::Process(Box::new(process(command)))
+}
+
 /// A plain process with this command line.
 pub fn process(command: Vec<String>) -> ProcessSpec {
     ProcessSpec {
@@ -96,11 +101,11 @@ pub fn process(command: Vec<String>) -> ProcessSpec {
 }
 
 fn route(name: &ServiceName, port: u16) -> RouteSpec {
-    RouteSpec {
+    RouteSpec::Proxy(ProxyRoute {
         listen: SocketAddr::from(([127, 0, 0, 1], 8080 + port)),
         kind: RouteKind::Http { hosts: vec![format!("{name}.example.com")], path: "/".to_owned() },
         balance: Balance::default(),
         trusted: Vec::new(),
         limits: Limits::default(),
-    }
+    })
 }

@@ -58,6 +58,7 @@ pub fn succeeding() -> Vec<Scenario> {
     let two = || vec![deploy(good()), deploy(good())];
     let three = || vec![deploy(good().times(3))];
     let careful = Build { warm_up: true, smoke: true, ..good() };
+    let adopt = || order(Act::Adopt(good()));
     let worker = || Build { routed: false, ..good() };
     vec![
         scenario("first release", Ends::Done, vec![], live()),
@@ -71,6 +72,14 @@ pub fn succeeding() -> Vec<Scenario> {
         scenario("stop", Ends::Done, live(), vec![order(Act::Stop)]),
         scenario("remove", Ends::Done, two(), vec![order(Act::Remove)]),
         scenario("release after a stop", Ends::Done, [live(), vec![order(Act::Stop)]].concat(), live()),
+        scenario("what runs already", Ends::Done, vec![], vec![adopt()]),
+        scenario("release after what ran already", Ends::Done, vec![adopt()], live()),
+        scenario(
+            "rollback to what ran already",
+            Ends::Done,
+            vec![adopt(), deploy(good())],
+            vec![order(Act::Rollback(None))],
+        ),
         scenario("release after a removal", Ends::Done, [live(), vec![order(Act::Remove)]].concat(), live()),
     ]
 }
@@ -121,6 +130,7 @@ pub fn aborted(after: u64) -> Vec<Scenario> {
     };
     vec![
         abort("first release", vec![], deploy(good())),
+        abort("adoption", vec![], order(Act::Adopt(good()))),
         abort("second release", live(), deploy(good())),
         abort("rollback", two(), order(Act::Rollback(None))),
         abort("more instances", live(), order(Act::Scale(3))),

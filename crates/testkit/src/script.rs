@@ -42,6 +42,7 @@ pub enum When {
 #[allow(missing_docs, reason = "each is the command of the same name")]
 pub enum Act {
     Deploy(Build),
+    Adopt(Build),
     Rollback(Option<ReleaseNo>),
     Restart,
     Scale(u16),

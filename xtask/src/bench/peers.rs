@@ -120,6 +120,7 @@ fn table(address: SocketAddr, backend: SocketAddr) -> Result<Table, Box<dyn Erro
         generation: Generation(1),
         listeners: vec![Listener { address, traffic: Traffic::Http { routes, trusted: vec![] } }],
         services: vec![Service { name: service, balance, targets: vec![target], hold: None, limits, token: None }],
+        fronts: vec![],
     })
 }
 

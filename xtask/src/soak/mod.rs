@@ -6,7 +6,7 @@ mod latency;
 mod simulation;
 mod switch;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::{Args, ValueEnum};
@@ -39,6 +39,8 @@ enum Part {
     Simulation,
     /// How long things take, and how much memory
     Latency,
+    /// The five examples, both ways with nginx
+    Examples,
 }
 
 /// Runs the parts.
@@ -55,10 +57,33 @@ pub fn run(soak: &Soak) -> Result<(), String> {
     if wanted(Part::Kills) {
         kills::run(&binary)?;
     }
+    if wanted(Part::Examples) {
+        examples(&binary)?;
+    }
     if wanted(Part::Simulation) {
         simulation::run(soak.seeds)?;
     }
     Ok(())
+}
+
+/// Twenty deployments of each example, and of each way with nginx, under 500 requests a second.
+fn examples(binary: &Path) -> Result<(), String> {
+    let mut command = Command::new("cargo");
+    command.args([
+        "test",
+        "--release",
+        "--quiet",
+        "--package",
+        "cutover",
+        "--test",
+        "examples",
+        "--",
+        "--include-ignored",
+        "--nocapture",
+    ]);
+    command.env("CUTOVER_EXAMPLE_ROUNDS", "10").env("CUTOVER_EXAMPLE_RATE", "500").env("CUTOVER", binary);
+    let status = command.status().map_err(|error| error.to_string())?;
+    if status.success() { Ok(()) } else { Err("an example lost something".to_owned()) }
 }
 
 /// The binary as users get it.

@@ -6,24 +6,39 @@ use std::process::{Command, Stdio};
 /// The version of cargo-deny that is installed if none is there.
 const DENY: &str = "0.20.2";
 
-/// A program, what it is for, and the Debian package that has it.
+/// A program (`*` stands for a version at the end of its name), what it is for, and the Debian package that has it.
 const PROGRAMS: &[(&str, &str, &str)] = &[
     ("cc", "SQLite is built from source", "gcc"),
     ("python3", "tests deploy Python programs", "python3"),
     ("node", "a test of `init` starts a Node.js program", "nodejs"),
     ("javac", "a test of `init` builds and starts a jar", "default-jdk-headless"),
     ("jar", "a test of `init` builds and starts a jar", "default-jdk-headless"),
+    ("docker", "tests run containers", "docker.io"),
+    ("docker-compose", "tests deploy services of Compose projects", "docker-compose"),
+    ("busybox", "the tests' images are made of it", "busybox-static"),
+    ("docker-registry", "tests pull from a registry and push to it", "docker-registry"),
+    ("htpasswd", "a registry with a login", "apache2-utils"),
+    ("debootstrap", "the images of the examples are made with it", "debootstrap"),
+    ("ansible-playbook", "an example is deployed by Ansible", "ansible-core"),
+    ("openssl", "an example has a certificate", "openssl"),
+    ("curl", "the examples ask their services", "curl"),
+    ("ip", "the examples look for free networks", "iproute2"),
+    ("nginx", "tests switch it", "nginx-light"),
+    ("sshd", "a test switches an nginx over ssh", "openssh-server"),
+    ("ssh", "a test switches an nginx over ssh", "openssh-client"),
+    ("php-fpm*", "tests probe and deploy PHP over FastCGI", "php-fpm"),
 ];
 
 /// Sees to it that everything is there; returns where cargo-deny is.
 pub fn provide() -> Result<PathBuf, String> {
-    let missing: Vec<_> = PROGRAMS.iter().filter(|(program, ..)| !runs(Path::new(program))).collect();
+    let missing: Vec<_> = PROGRAMS.iter().filter(|(program, ..)| !is_installed(program)).collect();
     if !missing.is_empty() {
         let mut packages: Vec<&str> = missing.iter().map(|(.., package)| *package).collect();
         packages.dedup();
         missing.iter().for_each(|(program, why, _)| println!("{program} is missing ({why})"));
         install(&packages)?;
     }
+    compose_2()?;
     deny()
 }
 
@@ -41,14 +56,35 @@ fn install(packages: &[&str]) -> Result<(), String> {
     apt(&arguments)
 }
 
+/// Compose 2 from Debian's next suite, unpacked beside the installed first version: users have either.
+fn compose_2() -> Result<(), String> {
+    let folder = tools().join("compose-2");
+    if folder.join("usr/libexec/docker/cli-plugins/docker-compose").is_file() {
+        return Ok(());
+    }
+    println!("unpacking Compose 2 into {}", folder.display());
+    let script = "set -eu; mkdir -p \"$0\"; cd \"$0\"; mkdir -p apt/lists/partial apt/cache/archives/partial apt/etc
+        sed -n '1,/^$/p' /etc/apt/sources.list.d/debian.sources | sed 's/^Suites:.*/Suites: trixie/' > apt/etc/next.sources
+        options=\"-o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts=$PWD/apt/etc -o Dir::State::lists=$PWD/apt/lists
+            -o Dir::Cache=$PWD/apt/cache -o APT::Sandbox::User=root\"
+        apt-get $options -qq update; apt-get $options -qq download docker-compose
+        dpkg -x docker-compose_*.deb .; rm -r apt docker-compose_*.deb";
+    super::passes(Command::new("sh").args(["-c", script]).arg(&folder))
+}
+
+/// Where tools are kept that are not installed.
+fn tools() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
+    std::path::absolute(target.join("tools")).unwrap_or(target)
+}
+
 /// The installed cargo-deny, or one built into the target directory: two minutes, once.
 fn deny() -> Result<PathBuf, String> {
     let installed = PathBuf::from("cargo-deny");
     if runs(&installed) {
         return Ok(installed);
     }
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
-    let root = target.join("tools");
+    let root = tools();
     let built = root.join("bin/cargo-deny");
     if runs(&built) {
         return Ok(built);
@@ -59,6 +95,20 @@ fn deny() -> Result<PathBuf, String> {
     // Its own target directory: it is built once, and would only stand in the way of ours.
     super::passes(command.env_remove("CARGO_TARGET_DIR"))?;
     Ok(built)
+}
+
+/// Daemons lie in folders that are not everybody's to search.
+fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin", "/sbin"].map(PathBuf::from));
+    match program.strip_suffix('*') {
+        None => folders.map(|folder| folder.join(program)).any(|file| file.is_file()),
+        Some(begins) => folders
+            .filter_map(|folder| folder.read_dir().ok())
+            .flatten()
+            .flatten()
+            .any(|entry| entry.file_name().to_string_lossy().starts_with(begins)),
+    }
 }
 
 fn runs(program: &Path) -> bool {

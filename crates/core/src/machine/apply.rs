@@ -96,7 +96,7 @@ impl ServiceState {
 
     fn begin(&mut self, at: Timestamp, event: &Event) {
         let Event::Planned { deployment: id, plan, by, deadline, fingerprint, baseline } = event else { return };
-        if let (Kind::Deploy, Some(release)) = (plan.kind, plan.to) {
+        if let (Kind::Deploy | Kind::Adopt, Some(release)) = (plan.kind, plan.to) {
             let made = ReleaseState { deployment: *id, made: at, fingerprint: fingerprint.clone(), mark: Mark::New };
             self.releases.insert(release, made);
             self.last_release = self.last_release.max(release);
@@ -119,7 +119,7 @@ impl ServiceState {
     fn step_effect(&mut self, step: usize, at: Timestamp) {
         let Some(plan) = self.plan() else { return };
         match &plan.steps[step] {
-            Step::Start { instances } => {
+            Step::Adopt { instances } | Step::Start { instances } => {
                 for id in instances {
                     self.instances.entry(id.clone()).or_insert(Instance {
                         address: None,
@@ -174,6 +174,11 @@ impl ServiceState {
             }
             Step::Register { instances } => {
                 self.assign(instances, Duty::Starting);
+                self.routed = routed_before;
+            }
+            // What was taken over runs on: it is only not ours any more.
+            Step::Adopt { instances } => {
+                self.assign(instances, Duty::Gone);
                 self.routed = routed_before;
             }
             Step::Start { instances } => {

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use super::state::ServiceState;
 use crate::id::{Generation, ServiceName};
-use crate::spec::{RouteKind, RouteSpec};
-use crate::table::{Hold, Listener, Route, Service, Table, Target, Traffic};
+use crate::spec::{ProxyRoute, RouteKind, RouteSpec};
+use crate::table::{Front, Hold, Limits, Listener, Route, Service, Table, Target, Traffic};
 
 /// Two services want the same traffic.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,8 +27,14 @@ pub fn table(
     let mut table = Table { generation, ..Table::default() };
     for (state, route) in services {
         if let Some(route) = route {
-            let _ = add_route(&mut table.listeners, &state.name, route);
-            table.services.push(service(state, route, token, hold));
+            match route {
+                RouteSpec::Proxy(route) => drop(add_route(&mut table.listeners, &state.name, route)),
+                RouteSpec::Nginx(nginx) => {
+                    let (service, nginx) = (state.name.clone(), nginx.as_ref().clone());
+                    table.fronts.push(Front { service, nginx, serving: state.serving() });
+                }
+            }
+            table.services.push(service(state, route.proxy(), token, hold));
         }
     }
     table
@@ -36,7 +42,7 @@ pub fn table(
 
 impl Table {
     /// Whether a route of this service can be added beside those of the others.
-    pub fn conflict(&self, name: &ServiceName, route: &RouteSpec) -> Option<RouteConflict> {
+    pub fn conflict(&self, name: &ServiceName, route: &ProxyRoute) -> Option<RouteConflict> {
         let mut others = self.listeners.clone();
         for listener in &mut others {
             if let Traffic::Http { routes, .. } = &mut listener.traffic {
@@ -51,7 +57,7 @@ impl Table {
     }
 }
 
-fn add_route(listeners: &mut Vec<Listener>, name: &ServiceName, spec: &RouteSpec) -> Result<(), RouteConflict> {
+fn add_route(listeners: &mut Vec<Listener>, name: &ServiceName, spec: &ProxyRoute) -> Result<(), RouteConflict> {
     let at = listeners.iter().position(|listener| overlaps(listener.address, spec.listen));
     let traffic = match (&spec.kind, at.map(|at| &mut listeners[at])) {
         (kind, None) => new_traffic(kind, name, spec),
@@ -73,7 +79,7 @@ fn add_route(listeners: &mut Vec<Listener>, name: &ServiceName, spec: &RouteSpec
     Ok(())
 }
 
-fn new_traffic(kind: &RouteKind, name: &ServiceName, spec: &RouteSpec) -> Traffic {
+fn new_traffic(kind: &RouteKind, name: &ServiceName, spec: &ProxyRoute) -> Traffic {
     match kind {
         RouteKind::Tcp => Traffic::Tcp { service: name.clone() },
         RouteKind::Http { hosts, path } => Traffic::Http {
@@ -102,17 +108,17 @@ fn same(route: &Route, hosts: &[String], path: &str) -> bool {
     share_host && route.path == path
 }
 
-fn service(state: &ServiceState, route: &RouteSpec, token: Option<&str>, hold: &Hold) -> Service {
+fn service(state: &ServiceState, route: Option<&ProxyRoute>, token: Option<&str>, hold: &Hold) -> Service {
     let target = |(id, instance): (&crate::InstanceId, &super::Instance)| {
         let (address, mode) = (instance.address?, instance.mode()?);
         Some(Target { instance: id.clone(), address, mode })
     };
     Service {
         name: state.name.clone(),
-        balance: route.balance,
+        balance: route.map(|route| route.balance).unwrap_or_default(),
         targets: state.instances.iter().filter_map(target).collect(),
         hold: is_between_instances(state).then(|| hold.clone()),
-        limits: route.limits.clone(),
+        limits: route.map_or_else(Limits::default, |route| route.limits.clone()),
         token: token.map(str::to_owned),
     }
 }

@@ -118,6 +118,33 @@ fn plans(state: &ServiceState) -> Vec<Plan> {
     ]
 }
 
+/// What ran before us is live as it is, and a failure leaves it running: no step of it, done or undone, retires anybody.
+/// Seen to fail with the undo of a start.
+#[test]
+fn what_ran_before_us_is_taken_over_and_never_stopped() {
+    let fresh = || Run::new();
+    let plan = |run: &Run| plan::adopt(&run.state, &spec(), 2).unwrap();
+    let steps = plan(&fresh()).steps.len();
+    for fails_at in 0..=steps {
+        let mut run = fresh();
+        let adopted = plan(&run).adopts().to_vec();
+        run.begin(plan(&run));
+        for _ in 0..2 * fails_at {
+            run.go(false);
+        }
+        run.go(false);
+        run.go(true);
+        run.finish();
+        for id in &adopted {
+            let duty = run.state.instances.get(id).map(|instance| instance.duty);
+            assert!(matches!(duty, None | Some(Duty::Gone | Duty::Serving)), "{duty:?} after a failure at {fails_at}");
+        }
+        assert_eq!(run.state.live.is_some(), run.state.serving() == adopted, "after a failure at {fails_at}");
+    }
+    assert!(matches!(plan::adopt(&Run::live().state, &spec(), 2), Err(plan::Refusal::NothingToAdopt { .. })));
+    assert!(matches!(plan::adopt(&fresh().state, &spec(), 0), Err(plan::Refusal::NothingToAdopt { .. })));
+}
+
 /// The events about steps and deployments, all about step 0.
 fn events() -> Vec<Event> {
     let (step, until) = (0, Timestamp(0));

@@ -4,7 +4,7 @@ use super::{Kind, Plan, Refusal, Step};
 use crate::id::{InstanceId, ReleaseNo};
 use crate::machine::{Duty, Instance, Mark, Progress, ServiceState};
 use crate::release::Release;
-use crate::spec::{Ports, ServiceSpec};
+use crate::spec::ServiceSpec;
 
 /// How many ended instances are kept for inspection.
 const KEPT_INSTANCES: usize = 5;
@@ -32,6 +32,24 @@ pub fn deploy(state: &ServiceState, live: Option<&Release>, desired: Desired<'_>
     if desired.fingerprint.is_none() {
         plan.notes.push("it runs in place: going back restores command and environment, not files".to_owned());
     }
+    Ok(plan)
+}
+
+/// Plans to take over so many instances that run already, as a release of their own. Nothing of them is stopped if it fails.
+pub fn adopt(state: &ServiceState, spec: &ServiceSpec, running: usize) -> Result<Plan, Refusal> {
+    refuse_if_occupied(state)?;
+    if running == 0 || !state.serving().is_empty() {
+        return Err(Refusal::NothingToAdopt { service: state.name.clone() });
+    }
+    let release = ReleaseNo(state.last_release.0 + 1);
+    let instances = new_instances(state, release, running);
+    let mut plan = skeleton(state, Kind::Adopt, Some(release), spec);
+    plan.steps.push(Step::Adopt { instances: instances.clone() });
+    if spec.route.is_some() {
+        plan.steps.push(Step::Register { instances: instances.clone() });
+    }
+    plan.steps.push(Step::Shift { to: instances, from: Vec::new() });
+    plan.steps.push(Step::Commit { live: Some(release) });
     Ok(plan)
 }
 
@@ -215,17 +233,24 @@ fn best_first(state: &ServiceState) -> impl Iterator<Item = ReleaseNo> {
     with(Mark::Good).chain(with(Mark::RolledBack))
 }
 
-/// With fixed ports, every instance that may still run holds one.
+/// With fixed ports or addresses, every instance that may still run holds one.
 fn check_ports(state: &ServiceState, spec: &ServiceSpec, more: usize) -> Result<(), Refusal> {
-    let Ports::Fixed(ports) = &spec.process.ports else { return Ok(()) };
+    let Some(places) = spec.run.places() else { return Ok(()) };
     let running = state.instances_with(Instance::should_run).len();
-    if running + more <= ports.len() {
+    if running + more <= places.count {
         return Ok(());
     }
+    let leaving = state.instances_with(|instance| matches!(instance.duty, Duty::Retiring { .. }));
+    let leaving: Vec<String> = leaving.iter().map(ToString::to_string).collect();
+    let until = match leaving[..] {
+        [] => String::new(),
+        _ => format!("; {} will leave when its last requests and streams have ended", leaving.join(" and ")),
+    };
     let reason = format!(
-        "{running} instances hold ports and {more} more would start, which takes {} ports, but {} are given",
+        "{running} instances hold {what} and {more} more would start, which takes {} {what}, but {} are given{until}",
         running + more,
-        ports.len(),
+        places.count,
+        what = places.what,
     );
     Err(Refusal::CannotOverlap { service: state.name.clone(), reason })
 }

@@ -11,7 +11,7 @@ pub(crate) mod tests;
 
 use serde::{Deserialize, Serialize};
 
-pub use make::{Desired, deploy, remove, restart, rollback, scale, stop};
+pub use make::{Desired, adopt, deploy, remove, restart, rollback, scale, stop};
 pub use refusal::Refusal;
 pub use step::Step;
 
@@ -43,6 +43,8 @@ pub struct Plan {
 pub enum Kind {
     /// A new release.
     Deploy,
+    /// What runs already comes under our care, as a release of its own.
+    Adopt,
     /// An earlier release.
     Rollback,
     /// The same release in new instances.
@@ -60,6 +62,7 @@ impl Kind {
     pub fn verb(self) -> &'static str {
         match self {
             Self::Deploy => "deploy",
+            Self::Adopt => "adopt",
             Self::Rollback => "rollback",
             Self::Restart => "restart",
             Self::Scale => "scale",
@@ -73,6 +76,11 @@ impl Plan {
     /// The instances it starts.
     pub fn starts(&self) -> &[InstanceId] {
         self.find(|step| if let Step::Start { instances } = step { Some(instances) } else { None })
+    }
+
+    /// The instances that it takes over as they run.
+    pub fn adopts(&self) -> &[InstanceId] {
+        self.find(|step| if let Step::Adopt { instances } = step { Some(instances) } else { None })
     }
 
     /// The instances it stops in the end.

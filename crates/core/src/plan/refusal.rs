@@ -15,6 +15,12 @@ pub enum Refusal {
         /// The name that was given.
         service: ServiceName,
     },
+    /// Nothing of it runs that is not under our care already.
+    #[error("there is nothing of {service} to take over: nothing runs that is not cutover's already")]
+    NothingToAdopt {
+        /// The service.
+        service: ServiceName,
+    },
     /// What is asked for is live already.
     #[error("{service} already runs this: release {release} is live and nothing has changed since")]
     Unchanged {
@@ -142,9 +148,9 @@ impl Refusal {
                 format!("`cutover history {service}` shows its releases")
             }
             Self::NotRunning { service } => format!("`cutover deploy {service} --again` starts it"),
-            Self::CannotOverlap { .. } => "give more ports, or leave `ports` out".to_owned(),
+            Self::CannotOverlap { .. } => "give more of them, or leave them out; what is retiring frees its own (`stream_drain` bounds how long that takes)".to_owned(),
             Self::RouteTaken { .. } => "give one of them another host, path or address".to_owned(),
-            Self::NothingToAbort { .. } => return None,
+            Self::NothingToAbort { .. } | Self::NothingToAdopt { .. } => return None,
             Self::TooLate { service, .. } => format!("`cutover rollback {service}` goes back"),
             Self::Preflight { hint, .. } => return hint.clone(),
         })

@@ -16,6 +16,11 @@ pub enum Step {
         /// The release.
         release: ReleaseNo,
     },
+    /// Take over what runs already, as it is.
+    Adopt {
+        /// The instances that it becomes.
+        instances: Vec<InstanceId>,
+    },
     /// Start instances beside those that serve.
     Start {
         /// The new instances.
@@ -94,6 +99,7 @@ impl Step {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Prepare { .. } => "prepare",
+            Self::Adopt { .. } => "adopt",
             Self::Start { .. } => "start",
             Self::Ready { .. } => "ready",
             Self::WarmUp { .. } => "warm up",
@@ -110,7 +116,10 @@ impl Step {
 
     /// Whether there is something to undo. The undo is a step of the engine's own, with its own entries in the journal.
     pub fn has_undo(&self) -> bool {
-        matches!(self, Self::Prepare { .. } | Self::Start { .. } | Self::Register { .. } | Self::Shift { .. })
+        matches!(
+            self,
+            Self::Prepare { .. } | Self::Adopt { .. } | Self::Start { .. } | Self::Register { .. } | Self::Shift { .. }
+        )
     }
 
     /// How long it may take. Steps that wait have a limit of the user's; for the others it is a bound that only trouble reaches.
@@ -119,7 +128,9 @@ impl Step {
             Self::Ready { within, .. } | Self::Smoke { within, .. } | Self::Drain { within, .. } => *within,
             Self::Watch { time, .. } => *time,
             Self::Prepare { .. } => Duration::from_secs(600),
-            Self::Start { .. } | Self::Register { .. } | Self::Shift { .. } => Duration::from_secs(30),
+            Self::Adopt { .. } | Self::Start { .. } | Self::Register { .. } | Self::Shift { .. } => {
+                Duration::from_secs(30)
+            }
             Self::WarmUp { .. } | Self::Commit { .. } | Self::Retire { .. } | Self::Prune { .. } => {
                 Duration::from_secs(60)
             }

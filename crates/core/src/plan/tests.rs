@@ -5,8 +5,8 @@ use super::*;
 use crate::machine::{Duty, Event, Instance, Mark, Outcome, Record, ReleaseState, ServiceState};
 use crate::release::Release;
 use crate::spec::{
-    LimitSpec, LogSpec, Ports, ProcessSpec, ReadySpec, RestartSpec, RolloutSpec, RouteKind, RouteSpec, ServiceSpec,
-    StopSpec, WarmUp,
+    LimitSpec, LogSpec, Ports, ProcessSpec, ProxyRoute, ReadySpec, RestartSpec, RolloutSpec, RouteKind, RouteSpec,
+    RunSpec, ServiceSpec, StopSpec, WarmUp,
 };
 use crate::table::{Balance, Limits};
 use crate::{DeploymentId, Timestamp};
@@ -24,17 +24,17 @@ pub(crate) fn spec() -> ServiceSpec {
         logs: LogSpec::default(),
         restart: RestartSpec::default(),
     };
-    let route = RouteSpec {
+    let route = RouteSpec::Proxy(ProxyRoute {
         listen: "127.0.0.1:80".parse().unwrap(),
         kind: RouteKind::Http { hosts: vec![], path: "/".into() },
         balance: Balance::default(),
         trusted: vec![],
         limits: Limits::default(),
-    };
+    });
     ServiceSpec {
         name: name(),
         project: "shop".into(),
-        process,
+        run: RunSpec::Process(Box::new(process)),
         replicas: 2,
         ready: ReadySpec::default(),
         route: Some(route),
@@ -84,7 +84,10 @@ fn brief(plan: &Plan) -> String {
     let ids = |ids: &[InstanceId]| ids.iter().map(|id| id.number.to_string()).collect::<Vec<_>>().join(",");
     let steps = plan.steps.iter().map(|step| match step {
         Step::Prepare { release } => format!("prepare r{release}"),
-        Step::Start { instances } | Step::Ready { instances, .. } | Step::WarmUp { instances } => {
+        Step::Adopt { instances }
+        | Step::Start { instances }
+        | Step::Ready { instances, .. }
+        | Step::WarmUp { instances } => {
             format!("{} {}", step.name(), ids(instances))
         }
         Step::Smoke { instance, .. } => format!("smoke {}", instance.number),
@@ -217,7 +220,8 @@ fn of_instances_that_ended_the_last_five_are_kept() {
 #[test]
 fn with_fixed_ports_each_instance_that_may_run_holds_one() {
     let mut spec = spec();
-    spec.process.ports = Ports::Fixed(vec![8001, 8002, 8003, 8004]);
+    let RunSpec::Process(process) = &mut spec.run else { panic!("it is a process") };
+    process.ports = Ports::Fixed(vec![8001, 8002, 8003, 8004]);
     assert!(deploy(&live(), None, desired(&spec)).is_ok(), "two run, two more start, four ports");
     let mut state = live();
     state.instances.insert(id(1, 1), instance(Duty::Retiring { until: Timestamp(9) }));

@@ -3,18 +3,31 @@
 //! A specification is plain data with every default filled in, so that the release made from it can be started again years
 //! later without looking anything up. How it is written in TOML is the business of the configuration reader.
 
+mod accessory;
+mod build;
+mod container;
+mod nginx;
 mod probe;
 mod process;
 mod rollout;
 mod route;
+mod run;
 mod secret;
 
 use serde::{Deserialize, Serialize};
 
+pub use accessory::AccessorySpec;
+pub use build::BuildSpec;
+pub use container::{
+    Attachment, ComposeOrigin, ContainerSpec, HealthSpec, HostSpec, ImageSpec, LogDriver, Login, Mount, MountKind,
+    NetworkSpec, Pull, Reach,
+};
+pub use nginx::{NginxAt, NginxProgram, NginxRoute, NginxShape};
 pub use probe::{Check, ReadySpec, WarmUp};
 pub use process::{LimitSpec, LogSpec, Ports, ProcessSpec, RestartSpec, StopSpec};
 pub use rollout::{RolloutSpec, Strategy};
-pub use route::{RouteKind, RouteSpec};
+pub use route::{ProxyRoute, RouteKind, RouteSpec};
+pub use run::{Places, RunSpec};
 pub use secret::Secret;
 
 use crate::id::ServiceName;
@@ -27,7 +40,7 @@ pub struct ServiceSpec {
     /// The project it belongs to.
     pub project: String,
     /// How its instances run.
-    pub process: ProcessSpec,
+    pub run: RunSpec,
     /// How many instances; at least 1.
     pub replicas: u16,
     /// When an instance counts as ready.
@@ -36,4 +49,15 @@ pub struct ServiceSpec {
     pub route: Option<RouteSpec>,
     /// How it moves from one release to the next.
     pub rollout: RolloutSpec,
+}
+
+impl ServiceSpec {
+    /// The same without the login for its image's registry: some are made anew for each call, and change nothing of what runs.
+    pub fn without_login(&self) -> Self {
+        let mut spec = self.clone();
+        if let RunSpec::Container(container) = &mut spec.run {
+            container.image.login = None;
+        }
+        spec
+    }
 }

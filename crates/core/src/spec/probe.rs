@@ -45,12 +45,25 @@ pub enum Check {
         /// Text that the body (its first 64 KiB) must contain.
         body: Option<String>,
     },
+    /// A FastCGI request (php-fpm).
+    FastCgi {
+        /// `SCRIPT_FILENAME`: the script's path inside the instance, or the path of php-fpm's own ping page.
+        script: String,
+        /// `QUERY_STRING`.
+        query: String,
+        /// The lowest and highest status that passes; an answer without a `Status` header counts as 200.
+        status: (u16, u16),
+        /// Text that the body (its first 64 KiB) must contain.
+        body: Option<String>,
+    },
     /// The port accepts a connection.
     Tcp,
     /// A command that exits with 0. It gets `CUTOVER_ADDRESS`, `CUTOVER_PORT`, `CUTOVER_RELEASE` and `CUTOVER_INSTANCE`.
     Command(Vec<String>),
     /// A file that exists. `{release}` and `{instance}` are replaced.
     File(PathBuf),
+    /// The engine's own health check of the container says healthy.
+    Health,
     /// Only that it keeps running, for `stable_for`.
     Running,
 }

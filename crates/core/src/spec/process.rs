@@ -46,6 +46,16 @@ pub enum Ports {
     Fixed(Vec<u16>),
 }
 
+impl Ports {
+    /// The ports, if they are given one by one.
+    pub fn fixed(&self) -> Option<&[u16]> {
+        match self {
+            Self::Automatic => None,
+            Self::Fixed(ports) => Some(ports),
+        }
+    }
+}
+
 /// How an instance is stopped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

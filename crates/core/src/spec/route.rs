@@ -4,11 +4,22 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::NginxRoute;
 use crate::table::{Balance, Limits, Network};
 
-/// Where the proxy listens for a service, and what it takes there.
+/// Who sends traffic to a service, and which.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RouteSpec {
+#[serde(rename_all = "snake_case")]
+pub enum RouteSpec {
+    /// Our own proxy.
+    Proxy(ProxyRoute),
+    /// An nginx that is there already.
+    Nginx(Box<NginxRoute>),
+}
+
+/// Where our proxy listens for a service, and what it takes there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProxyRoute {
     /// The listening address. Several HTTP services may share one.
     pub listen: SocketAddr,
     /// HTTP or any protocol.
@@ -34,4 +45,22 @@ pub enum RouteKind {
     },
     /// Any protocol, by connection.
     Tcp,
+}
+
+impl RouteSpec {
+    /// The route of our own proxy, if it is one.
+    pub fn proxy(&self) -> Option<&ProxyRoute> {
+        match self {
+            Self::Proxy(route) => Some(route),
+            Self::Nginx(_) => None,
+        }
+    }
+
+    /// The route of an nginx, if it is one.
+    pub fn nginx(&self) -> Option<&NginxRoute> {
+        match self {
+            Self::Proxy(_) => None,
+            Self::Nginx(route) => Some(route),
+        }
+    }
 }

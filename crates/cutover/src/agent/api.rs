@@ -8,12 +8,14 @@
 //! | `GET /v1/deployments/{id}` | [`Story`] |
 //! | `GET /v1/services/{name}/history` | [`History`] |
 //! | `GET /v1/services/{name}/logs?…` | a line of JSON per log line: [`LogEntry`] |
+//! | `GET /v1/services/{name}/progress` | [`Come`] |
 //! | `GET /v1/events?service=&deployment=&after=&follow=` | a line of JSON per event: [`Record`] |
 //! | `POST /v1/services/{name}/abort` with [`Reason`] | [`Begun`] |
 //! | `POST /v1/services/{name}/lock` with [`LockFor`], `…/unlock` with [`Reason`] | `{}` |
 //! | `POST /v1/stop` | `{}`, and the agent leaves |
 //!
-//! What is refused is answered with 409, what is malformed with 400, what failed with 500: each with a [`Problem`].
+//! What is refused is answered with 409, what is malformed with 400, what could not be looked at with 422; while the
+//! journal cannot be written, with 503. Each with a [`Problem`].
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -88,6 +90,9 @@ pub struct ServiceStatus {
     pub deployment: Option<Deployment>,
     /// The step at work, in words.
     pub at_work: Option<String>,
+    /// How far that has come, if it takes long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<String>,
     /// The lock that holds, if one does.
     pub lock: Option<Lock>,
     /// How the last deployment ended.
@@ -96,6 +101,9 @@ pub struct ServiceStatus {
     pub served: u64,
     /// Requests not answered since then.
     pub failed: u64,
+    /// What to know about how it is reached: that somebody edited a file which leads to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// One instance.
@@ -136,6 +144,13 @@ pub struct Begin {
 pub struct Begun {
     /// The deployment.
     pub deployment: DeploymentId,
+}
+
+/// How far a step has come.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Come {
+    /// In words, if it is one that takes long.
+    pub progress: Option<String>,
 }
 
 /// Why somebody does something, and who it is.

@@ -22,9 +22,10 @@ use tokio::sync::Notify;
 pub use state_dir::{StateDir, StateDirError};
 pub use status::address;
 
+use crate::engine::port::Runtime;
 use crate::engine::{Engine, Identity};
-use crate::router::BuiltinRouter;
-use crate::runtime::process::ProcessRuntime;
+use crate::router::{BuiltinRouter, Routers};
+use crate::runtime::Runtimes;
 use crate::store::SqliteJournal;
 
 /// How an agent is to run.
@@ -40,7 +41,6 @@ pub struct Options {
 pub struct Agent {
     engine: Engine,
     journal: Arc<SqliteJournal>,
-    runtime: Arc<ProcessRuntime>,
     router: Arc<BuiltinRouter>,
     state: StateDir,
     started: Timestamp,
@@ -50,8 +50,9 @@ pub struct Agent {
 pub async fn run(options: Options) -> Result<(), Failure> {
     let state = StateDir::open(&options.state).map_err(|error| state_failure(&error))?;
     let occupied = state.occupy().map_err(|error| state_failure(&error))?;
-    let listener = listen(&state, options.socket_group.as_deref())?;
     let agent = Arc::new(Agent::open(state.clone()).await?);
+    // Only now: whoever connects is answered, and an agent that cannot begin says so by how it ends.
+    let listener = listen(&state, options.socket_group.as_deref())?;
     let leave = Arc::new(Notify::new());
     tracing::info!("agent {} at {}", std::process::id(), state.path().display());
     let served = axum::serve(listener, server::routes(agent, leave.clone()));
@@ -75,12 +76,13 @@ impl Agent {
         let token = state.token().map_err(|error| state_failure(&error))?;
         let starts = journal.count_start().await.map_err(|error| error.0)?;
         let executable = world::executable().map_err(|e| Failure::because("could not find my own executable", &e))?;
-        let runtime = Arc::new(ProcessRuntime::new(state.path(), &executable));
+        let runtime: Arc<dyn Runtime> = Arc::new(Runtimes::new(state.path(), &executable));
         let router = BuiltinRouter::start(state.proxy(), executable).await?;
-        let world = world::real(journal.clone(), runtime.clone(), router.clone());
+        let routers = Routers::new(router.clone(), state.path(), runtime.clone());
+        let world = world::real(journal.clone(), runtime, Arc::new(routers));
         let started = world.clock.now();
         let engine = Engine::open(world, Identity { token, starts }).await.map_err(|error| error.0)?;
-        Ok(Self { engine, journal, runtime, router, state, started })
+        Ok(Self { engine, journal, router, state, started })
     }
 
     /// What is live of a service, in a sentence: it ends every error.

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, mpsc};
 
 use super::Agent;
-use super::api::{Begin, Begun, LockFor, Problem, Reason, Request};
+use super::api::{Begin, Begun, Come, LockFor, Problem, Reason, Request};
 use crate::engine::CommandError;
 
 type Shared = State<Arc<Agent>>;
@@ -34,6 +34,7 @@ pub fn routes(agent: Arc<Agent>, leave: Arc<Notify>) -> Router {
         .route("/v1/events", get(events))
         .route("/v1/services/{name}/history", get(history))
         .route("/v1/services/{name}/logs", get(logs))
+        .route("/v1/services/{name}/progress", get(progress))
         .route("/v1/services/{name}/abort", post(abort))
         .route("/v1/services/{name}/lock", post(lock))
         .route("/v1/services/{name}/unlock", post(unlock))
@@ -83,6 +84,10 @@ async fn story(State(agent): Shared, Path(id): Path<u64>) -> Answer {
 async fn history(State(agent): Shared, Path(service): Path<ServiceName>) -> Answer {
     let history = agent.history(&service).await;
     answer(&agent, Some(&service), history)
+}
+
+async fn progress(State(agent): Shared, Path(service): Path<ServiceName>) -> Response {
+    Json(Come { progress: agent.engine.progress(&service) }).into_response()
 }
 
 async fn abort(State(agent): Shared, Path(service): Path<ServiceName>, Json(why): Json<Reason>) -> Answer {

@@ -1,6 +1,7 @@
 //! Puts the status together: what is known, beside what the proxy and the machine say right now.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use cutover_core::machine::{Duty, ServiceState};
 use cutover_core::spec::{RouteKind, RouteSpec};
@@ -11,12 +12,17 @@ use cutover_core::{InstanceId, Timestamp};
 use super::Agent;
 use super::api::{AgentStatus, InstanceStatus, ProxyStatus, ServiceStatus, Status};
 
+/// How long a look at the files that lead to services may take.
+const LONGEST_LOOK: Duration = Duration::from_secs(3);
+
 impl Agent {
     /// Everything at a glance.
     pub async fn status(&self) -> Status {
         let world = self.engine.world();
         let stats = world.router.stats().await.unwrap_or_default();
         let pids = self.pids().await;
+        // An nginx may be far away, and not answer.
+        let notes = tokio::time::timeout(LONGEST_LOOK, world.router.notes()).await.unwrap_or_default();
         let now = world.clock.now();
         let states: Vec<ServiceState> = {
             let view = self.engine.ledger().view();
@@ -25,7 +31,13 @@ impl Agent {
         Status {
             agent: self.agent_status(),
             proxy: self.proxy_status(&stats).await,
-            services: states.iter().map(|state| self.service_status(state, &stats, &pids, now)).collect(),
+            services: states
+                .iter()
+                .map(|state| ServiceStatus {
+                    notes: notes.get(&state.name).cloned().unwrap_or_default(),
+                    ..self.service_status(state, &stats, &pids, now)
+                })
+                .collect(),
         }
     }
 
@@ -78,10 +90,12 @@ impl Agent {
             instances: instances(state, stats, pids),
             deployment: state.deployment.clone(),
             at_work: state.at_work(),
+            progress: self.engine.progress(&state.name),
             lock: state.lock_at(now).cloned(),
             last: state.last.clone(),
             served: counters.map_or(0, |c| c.served),
             failed: counters.map_or(0, |c| c.failed),
+            notes: Vec::new(),
         }
     }
 }
@@ -110,6 +124,12 @@ fn instances(state: &ServiceState, stats: &Stats, pids: &BTreeMap<InstanceId, u3
 
 /// Where a route can be reached from this machine, for people.
 pub fn address(route: &RouteSpec) -> String {
+    let route = match route {
+        RouteSpec::Proxy(route) => route,
+        RouteSpec::Nginx(nginx) => {
+            return nginx.url.clone().unwrap_or_else(|| format!("nginx ({})", nginx.file.display()));
+        }
+    };
     let here = |ip: std::net::IpAddr| if ip.is_unspecified() { "127.0.0.1".to_owned() } else { ip.to_string() };
     let port = route.listen.port();
     match &route.kind {

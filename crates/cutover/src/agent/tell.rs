@@ -5,6 +5,7 @@ use std::sync::Arc;
 use cutover_core::machine::Record;
 use cutover_core::plan::Refusal;
 use cutover_core::{DeploymentId, InstanceId, ServiceName};
+use futures_util::StreamExt;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc::Sender;
 use tokio::task::JoinSet;
@@ -13,7 +14,7 @@ use super::Agent;
 use super::api::LogEntry;
 use super::server::{EventsQuery, LogsQuery};
 use crate::engine::CommandError;
-use crate::runtime::process::logs::LogLine;
+use crate::engine::port::LogLine;
 use crate::store::Filter;
 
 impl Agent {
@@ -69,7 +70,7 @@ impl Agent {
         to: Sender<LogEntry>,
     ) {
         for instance in &instances {
-            for line in self.runtime.logs(instance, query.lines.unwrap_or(100)).await {
+            for line in self.engine.world().runtime.logs(instance, query.lines.unwrap_or(100)).await {
                 if to.send(entry(instance, line)).await.is_err() {
                     return;
                 }
@@ -106,9 +107,10 @@ impl Agent {
     }
 
     fn follow_one(&self, followers: &mut JoinSet<()>, instance: &InstanceId, to: &Sender<LogEntry>) {
-        let (mut follower, instance, to) = (self.runtime.follow(instance), instance.clone(), to.clone());
+        let mut lines = self.engine.world().runtime.follow(instance);
+        let (instance, to) = (instance.clone(), to.clone());
         followers.spawn(async move {
-            while let Some(line) = follower.next().await {
+            while let Some(line) = lines.next().await {
                 if to.send(entry(&instance, line)).await.is_err() {
                     return;
                 }
@@ -118,9 +120,5 @@ impl Agent {
 }
 
 fn entry(instance: &InstanceId, line: LogLine) -> LogEntry {
-    let stream = match line.stream {
-        crate::runtime::process::logs::LogStream::Stdout => "stdout",
-        crate::runtime::process::logs::LogStream::Stderr => "stderr",
-    };
-    LogEntry { instance: instance.clone(), stream: stream.to_owned(), text: line.text }
+    LogEntry { instance: instance.clone(), stream: line.stream.name().to_owned(), text: line.text }
 }

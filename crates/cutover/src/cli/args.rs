@@ -58,6 +58,11 @@ pub enum Verb {
     Logs(LogsArgs),
     /// Replace the instances of the live release by new ones
     Restart(ServiceArgs),
+    /// Long-lived neighbours: databases, caches, nginx
+    #[command(subcommand)]
+    Accessory(AccessoryVerb),
+    /// Build the images of services, and push them if the configuration says so
+    Build(BuildArgs),
     /// Run more or fewer instances
     Scale(ScaleArgs),
     /// Stop a service; its releases stay
@@ -109,12 +114,52 @@ pub struct DeployArgs {
     /// Deploy even if nothing has changed
     #[arg(long)]
     pub again: bool,
+    /// This image instead of the one that the configuration names; for one service
+    #[arg(long, value_name = "REFERENCE")]
+    pub image: Option<String>,
     /// Wait while another deployment of the service is running
     #[arg(long)]
     pub wait: bool,
     /// Return as soon as it has begun
     #[arg(long, short)]
     pub detach: bool,
+}
+
+/// What is done with accessories.
+#[derive(Debug, Subcommand)]
+pub enum AccessoryVerb {
+    /// Which there are, whether they run, and whether their settings have changed
+    List,
+    /// Start those that are missing or stopped; `deploy` does it by itself
+    Up,
+    /// Make one anew with the settings of now: it stops first, its volumes stay
+    Update {
+        /// Which
+        name: ServiceName,
+    },
+    /// Stop one
+    Stop {
+        /// Which
+        name: ServiceName,
+    },
+    /// Remove one; its volumes stay
+    Remove {
+        /// Which
+        name: ServiceName,
+        /// Remove its volumes, with all data in them
+        #[arg(long)]
+        volumes: bool,
+        /// Really
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// For `build`.
+#[derive(Debug, Args)]
+pub struct BuildArgs {
+    /// The services; all of the configuration if none is named
+    pub services: Vec<ServiceName>,
 }
 
 /// For verbs that take one service.

@@ -14,11 +14,14 @@ use super::context::Context;
 use super::error::{CliError, Kind};
 use super::show::progress::Progress;
 use super::{caller, show};
-use crate::agent::api::Reason;
+use crate::agent::api::{Come, Reason};
 use crate::client::{Client, ClientError};
 
 /// The pause before looking for the agent again.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// When nothing has happened for this time, the agent is asked how far it has come.
+const ASK_PROGRESS: Duration = Duration::from_millis(500);
 
 /// How it ended.
 enum End {
@@ -119,6 +122,10 @@ impl Follower<'_> {
                     self.interrupted().await?;
                     continue;
                 }
+                () = tokio::time::sleep(ASK_PROGRESS) => {
+                    progress.come(self.come().await);
+                    continue;
+                }
             };
             let Some(record) = record else { return Ok(None) };
             self.after = record.seq;
@@ -129,6 +136,12 @@ impl Follower<'_> {
                 _ => {}
             }
         }
+    }
+
+    /// How far the step at work has come, if it tells.
+    async fn come(&self) -> Option<String> {
+        let path = format!("/v1/services/{}/progress", self.service);
+        self.client.get::<Come>(&path).await.ok()?.progress
     }
 
     async fn interrupted(&mut self) -> Result<(), ClientError> {

@@ -62,6 +62,8 @@ async fn dispatch(verb: Verb, context: &Context) -> Result<(), CliError> {
         Verb::Init(args) => verb::init::init(&args, context),
         Verb::Check => verb::check::check(context),
         Verb::Plan(args) => verb::plan::plan(&args, context).await,
+        Verb::Accessory(verb) => verb::accessory::run(&verb, context).await,
+        Verb::Build(args) => verb::build::run(&args, context),
         Verb::Deploy(args) => verb::deploy::deploy(&args, context).await,
         Verb::Rollback(args) => verb::change::rollback(&args, context).await,
         Verb::Restart(args) => verb::change::restart(&args, context).await,

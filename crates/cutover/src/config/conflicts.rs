@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use cutover_core::spec::{Ports, RouteKind, RouteSpec};
+use cutover_core::spec::{ProxyRoute, RouteKind};
 use cutover_core::table::Network;
 
 use super::finding::Findings;
@@ -35,7 +35,7 @@ impl Pairs<'_> {
     }
 
     fn routes(&self, first: &Read, second: &Read) {
-        let (Some(a), Some(b)) = (&first.spec.route, &second.spec.route) else { return };
+        let (Some(a), Some(b)) = (first.route(), second.route()) else { return };
         if a.listen == b.listen {
             self.shared_listener(first, second, a, b);
         } else if a.listen.port() == b.listen.port() && (covers(a.listen, b.listen) || covers(b.listen, a.listen)) {
@@ -50,7 +50,7 @@ impl Pairs<'_> {
         }
     }
 
-    fn shared_listener(&self, first: &Read, second: &Read, a: &RouteSpec, b: &RouteSpec) {
+    fn shared_listener(&self, first: &Read, second: &Read, a: &ProxyRoute, b: &ProxyRoute) {
         let (name, other, listen) = (&second.spec.name, &first.spec.name, b.listen);
         let (RouteKind::Http { hosts, path }, RouteKind::Http { hosts: other_hosts, path: other_path }) =
             (&b.kind, &a.kind)
@@ -81,7 +81,7 @@ impl Pairs<'_> {
     }
 
     fn port_and_listener(&self, owner: &Read, routed: &Read) {
-        let Some(route) = &routed.spec.route else { return };
+        let Some(route) = routed.route() else { return };
         let port = route.listen.port();
         if fixed(owner).contains(&port) {
             let (name, other) = (&owner.spec.name, &routed.spec.name);
@@ -92,10 +92,7 @@ impl Pairs<'_> {
 }
 
 fn fixed(service: &Read) -> &[u16] {
-    match &service.spec.process.ports {
-        Ports::Fixed(ports) => ports,
-        Ports::Automatic => &[],
-    }
+    service.spec.run.process().and_then(|process| process.ports.fixed()).unwrap_or_default()
 }
 
 /// Whether listening on `wide` takes connections to `narrow` too. `[::]` stands for IPv4 as well, as on Linux.

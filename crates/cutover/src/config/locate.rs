@@ -20,6 +20,6 @@ pub(super) fn find(directory: &Path, given: Option<&Path>) -> Result<PathBuf, Fi
 }
 
 /// The path without `.` components, so that it reads well. `..` stays: what it means is for the file system to say.
-pub(super) fn normal(path: &Path) -> PathBuf {
+pub(crate) fn normal(path: &Path) -> PathBuf {
     path.components().collect()
 }

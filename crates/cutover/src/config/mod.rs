@@ -26,11 +26,15 @@ mod tree;
 mod unknown;
 pub(crate) mod words;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use cutover_core::spec::ServiceSpec;
+use cutover_core::ServiceName;
+use cutover_core::spec::{AccessorySpec, BuildSpec, ServiceSpec};
 
-pub(crate) use locate::FILE_NAME;
+pub(crate) use locate::{FILE_NAME, normal as normal_path};
+
+use crate::compose::{Neighbour, Project, Tool};
 
 pub use finding::{ConfigErrors, Finding, Place};
 pub use reference::{example, reference};
@@ -49,8 +53,27 @@ pub struct Config {
     pub project: String,
     /// Its services, in the order of the file.
     pub services: Vec<ServiceSpec>,
+    /// Its accessories, in the order in which they can be started.
+    pub accessories: Vec<AccessorySpec>,
+    /// The images that are built before they are deployed.
+    pub builds: BTreeMap<ServiceName, BuildSpec>,
+    /// The Compose projects that services are from.
+    pub composed: BTreeMap<ServiceName, Composed>,
     /// What is allowed, but probably not meant.
     pub warnings: Vec<Finding>,
+}
+
+/// Where a service comes from that Compose knows, for what is left to Compose: building its image, and its neighbours.
+#[derive(Debug, Clone)]
+pub struct Composed {
+    /// The tool.
+    pub tool: Tool,
+    /// The project.
+    pub project: Project,
+    /// What the service depends on.
+    pub neighbours: Vec<Neighbour>,
+    /// Whether Compose builds its image.
+    pub build: bool,
 }
 
 /// Reads the configuration at `path`, or the `cutover.toml` of the current directory or the nearest folder above it, with
@@ -87,10 +110,48 @@ fn interpret(
         service::Place { project: project.as_deref().unwrap_or_default(), folder: source.folder(), surroundings };
     let services = read_services(&reader, &place);
     conflicts::check(&services, source, findings);
+    let accessories = read_accessories(&reader, &place);
+    let of_compose = |service: &service::Read| Some((service.spec.name.clone(), service.composed.clone()?));
+    let composed = services.iter().filter_map(of_compose).collect();
+    let built = |service: &service::Read| Some((service.spec.name.clone(), service.build.clone()?));
+    let builds = services.iter().filter_map(built).collect();
     let services = services.into_iter().map(|service| service.spec).collect();
-    Some(Config { path: source.path.clone(), project: project?, services, warnings: Vec::new() })
+    Some(Config {
+        path: source.path.clone(),
+        project: project?,
+        services,
+        accessories,
+        builds,
+        composed,
+        warnings: Vec::new(),
+    })
 }
 
 fn read_services(top: &Reader, place: &service::Place) -> Vec<service::Read> {
     top.tables("service").iter().filter_map(|reader| service::read(reader, place)).collect()
+}
+
+/// The accessories in their order. One that depends on what is not there, or on itself, is a mistake.
+fn read_accessories(top: &Reader, place: &service::Place) -> Vec<AccessorySpec> {
+    let readers = top.tables("accessory");
+    let read: Vec<AccessorySpec> = readers.iter().filter_map(|reader| service::read_accessory(reader, place)).collect();
+    for reader in &readers {
+        for name in reader.texts("depends_on").map(|names| names.value).unwrap_or_default() {
+            if !read.iter().any(|spec| spec.name.as_str() == name.value) {
+                let names: Vec<&str> = read.iter().map(|spec| spec.name.as_str()).collect();
+                let near = keys::nearest(name.value, names).map(|near| format!("did you mean {near:?}?"));
+                reader
+                    .wrong_value("depends_on", name.at, format_args!("there is no accessory {:?}", name.value))
+                    .hint_if(near);
+                return read;
+            }
+        }
+    }
+    match crate::accessory::in_order(&read) {
+        Ok(ordered) => ordered.into_iter().cloned().collect(),
+        Err(circle) => {
+            top.mistake(top.place_of("accessory"), format!("accessory: {circle} wait for each other (depends_on)"));
+            read
+        }
+    }
 }

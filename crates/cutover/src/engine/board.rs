@@ -1,11 +1,12 @@
 //! The switchboard: puts the states of all services together into the route table, and the table in force.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use cutover_core::machine::{self, ServiceState};
 use cutover_core::spec::RouteSpec;
-use cutover_core::table::{Hold, Table};
+use cutover_core::table::{Front, Hold, Service, Table};
 use cutover_core::{Generation, ServiceName};
 use tokio::sync::Mutex;
 
@@ -28,27 +29,60 @@ impl From<String> for Identity {
     }
 }
 
-/// Publishes the table. One publication runs at a time, and each contains everything that was recorded before it.
+/// Publishes the table. To our proxy, one publication runs at a time, and each contains everything that was recorded before it.
+/// To anything else that sends traffic, one runs at a time for each service: the trouble of one does not hold up another.
 pub struct Board {
     ledger: Arc<Ledger>,
     router: Arc<dyn Router>,
     identity: Identity,
     published: Mutex<Option<Table>>,
+    fronts: std::sync::Mutex<BTreeMap<ServiceName, Arc<Mutex<Option<InFront>>>>>,
     acknowledged: std::sync::Mutex<Generation>,
 }
+
+/// What a front was last given: the service, and how it is reached.
+type InFront = (Option<Service>, Option<Front>);
 
 impl Board {
     /// A switchboard that has published nothing yet.
     pub fn new(ledger: Arc<Ledger>, router: Arc<dyn Router>, identity: Identity) -> Self {
         let acknowledged = std::sync::Mutex::new(Generation(0));
-        Self { ledger, router, identity, published: Mutex::new(None), acknowledged }
+        Self { ledger, router, identity, published: Mutex::new(None), fronts: Default::default(), acknowledged }
     }
 
-    /// Brings the router in line with what is known. When this returns, every decision recorded before the call is in force.
-    pub async fn publish(&self) -> Result<(), RouterError> {
+    /// Brings the router in line with what is known of a service. When this returns, every decision about it that was recorded
+    /// before the call is in force, and so is every decision about a service behind our proxy.
+    pub async fn publish(&self, service: &ServiceName) -> Result<(), RouterError> {
+        self.publish_own().await?;
+        self.publish_front(service).await
+    }
+
+    async fn publish_front(&self, service: &ServiceName) -> Result<(), RouterError> {
+        let known =
+            self.fronts.lock().unwrap_or_else(PoisonError::into_inner).entry(service.clone()).or_default().clone();
+        let mut known = known.lock().await;
+        let table = self.table();
+        let wanted = (
+            table.services.iter().find(|found| found.name == *service).cloned(),
+            table.fronts.iter().find(|front| front.service == *service).cloned(),
+        );
+        if known.as_ref() == Some(&wanted) {
+            return Ok(());
+        }
+        *known = None;
+        self.router.publish_front(service, &table).await?;
+        *known = Some(wanted);
+        Ok(())
+    }
+
+    /// Brings our proxy in line.
+    pub async fn publish_own(&self) -> Result<(), RouterError> {
         let mut published = self.published.lock().await;
         let table = self.table();
-        if published.as_ref().is_some_and(|last| last.listeners == table.listeners && last.services == table.services) {
+        let is_like = |last: &Table| {
+            last.listeners == table.listeners && last.services == table.services && last.fronts == table.fronts
+        };
+        if published.as_ref().is_some_and(is_like) {
             return Ok(());
         }
         // Until it answers nobody knows which table is in force: not the last one, should this call fail or be given up.
@@ -59,10 +93,10 @@ impl Board {
         Ok(())
     }
 
-    /// The same, whatever was published before: the router may have lost it.
+    /// The same, whatever was published before: the proxy may have lost it.
     pub async fn assert(&self) -> Result<(), RouterError> {
         *self.published.lock().await = None;
-        self.publish().await
+        self.publish_own().await
     }
 
     /// The table as it should be.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cutover_core::machine::{Deployment, Event, Outcome, Progress, ServiceState};
 use cutover_core::plan::{self, Desired, Kind, Plan, Refusal};
-use cutover_core::spec::{RouteSpec, ServiceSpec};
+use cutover_core::spec::{RouteSpec, RunSpec, ServiceSpec};
 use cutover_core::{DeploymentId, Failure, Release, ReleaseNo, ServiceName};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
@@ -35,6 +35,11 @@ pub enum Want {
         spec: Box<ServiceSpec>,
         /// Also if nothing has changed.
         again: bool,
+    },
+    /// What runs already of this, under our care.
+    Adopt {
+        /// What it is.
+        spec: Box<ServiceSpec>,
     },
     /// An earlier release.
     Rollback {
@@ -234,6 +239,7 @@ impl Parts {
         refuse_if_locked(self, &self.ledger.state(service))?;
         match &request.want {
             Want::Deploy { spec, again } => self.draft_deploy(service, spec, *again).await,
+            Want::Adopt { spec } => self.draft_adopt(service, spec).await,
             want => self.draft_known(service, want).await,
         }
     }
@@ -244,7 +250,7 @@ impl Parts {
         spec: &ServiceSpec,
         again: bool,
     ) -> Result<Draft, CommandError> {
-        let fingerprint = self.world.runtime.fingerprint(&spec.process).await;
+        let fingerprint = self.world.runtime.fingerprint(&spec.run).await;
         let fingerprint = fingerprint.map_err(|error| {
             CommandError::Failed(Failure::because(format!("could not look at what {service} would run"), &error))
         })?;
@@ -259,6 +265,27 @@ impl Parts {
         let number = plan.to.unwrap_or_default();
         let release = Release { number, made: self.now(), fingerprint, spec: spec.clone() };
         Ok(Draft { plan, release: Some(release), deadline: spec.rollout.deadline })
+    }
+
+    async fn draft_adopt(&self, service: &ServiceName, spec: &ServiceSpec) -> Result<Draft, CommandError> {
+        let running = self.world.runtime.adoptable(&spec.run).await;
+        let running = running.map_err(|error| {
+            CommandError::Failed(Failure::because(format!("could not look for what runs of {service}"), &error))
+        })?;
+        let state = self.ledger.state(service);
+        let plan = plan::adopt(&state, spec, running.len())?;
+        if let Some(route) = &spec.route {
+            self.check_route(service, route).await?;
+        }
+        let fingerprint = running.first().map(|found| found.fingerprint.clone());
+        let mut spec = spec.clone();
+        if let RunSpec::Container(container) = &mut spec.run {
+            let numbers = plan.adopts().iter().map(|instance| instance.number);
+            container.adopted = numbers.zip(running).map(|(number, found)| (number, found.container)).collect();
+        }
+        let (number, deadline) = (plan.to.unwrap_or_default(), spec.rollout.deadline);
+        let release = Release { number, made: self.now(), fingerprint, spec };
+        Ok(Draft { plan, release: Some(release), deadline })
     }
 
     async fn draft_known(&self, service: &ServiceName, want: &Want) -> Result<Draft, CommandError> {
@@ -283,7 +310,7 @@ impl Parts {
                 let release = kept(live()?)?;
                 (plan::stop(&state, &release)?, release)
             }
-            Want::Remove | Want::Deploy { .. } => {
+            Want::Remove | Want::Deploy { .. } | Want::Adopt { .. } => {
                 let newest = state.releases.keys().next_back().copied().ok_or_else(not_running)?;
                 let release = kept(newest)?;
                 (plan::remove(&state, &release)?, release)
@@ -298,18 +325,16 @@ impl Parts {
     /// Whether the route can be had: no other service has it, and no stranger listens there.
     async fn check_route(&self, service: &ServiceName, route: &RouteSpec) -> Result<(), CommandError> {
         let table = self.board.table();
-        if let Some(conflict) = table.conflict(service, route) {
-            return Err(Refusal::RouteTaken {
-                service: service.clone(),
-                wanted: conflict.wanted,
-                owner: conflict.owner,
+        if let Some(proxy) = route.proxy() {
+            if let Some(conflict) = table.conflict(service, proxy) {
+                let (service, wanted, owner) = (service.clone(), conflict.wanted, conflict.owner);
+                return Err(Refusal::RouteTaken { service, wanted, owner }.into());
             }
-            .into());
+            if table.listeners.iter().any(|listener| listener.address == proxy.listen) {
+                return Ok(());
+            }
         }
-        if table.listeners.iter().any(|listener| listener.address == route.listen) {
-            return Ok(());
-        }
-        self.world.router.can_listen(route.listen).await.map_err(|failure| {
+        self.world.router.can_route(route).await.map_err(|failure| {
             let (reason, hint) = (failure.to_string(), failure.hint.clone());
             Refusal::Preflight { service: service.clone(), reason, hint }.into()
         })

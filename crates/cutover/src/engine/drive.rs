@@ -76,7 +76,8 @@ impl Parts {
         let proof = self.finish_proof(service).await;
         self.record_if(service, Next::End(outcome.clone()), Event::Ended { outcome, proof }).await;
         // The end of a removal takes the service out of the table. A router that is gone must not hold up what comes next.
-        self.spawn(|parts| async move { parts.publish().await });
+        let service = service.clone();
+        self.spawn(|parts| async move { parts.publish(&service).await });
     }
 
     /// Announces what is next, if it still is.

@@ -36,6 +36,9 @@ use sampler::Sampler;
 /// How long to pause before trying again what the outside refused.
 const RETRY: Duration = Duration::from_millis(250);
 
+/// The longest pause before what one service is reached by is tried again.
+const LONGEST_RETRY: Duration = Duration::from_secs(4);
+
 /// A running engine. Dropping it stops all its tasks where they are; nothing is lost by that.
 pub struct Engine {
     parts: Arc<Parts>,
@@ -52,6 +55,8 @@ struct Parts {
     let_go: Mutex<BTreeSet<cutover_core::InstanceId>>,
     driven: Mutex<BTreeMap<ServiceName, Arc<tokio::sync::Mutex<()>>>>,
     planning: tokio::sync::Mutex<()>,
+    /// How far a step has come that takes long, by service.
+    progress: Arc<Mutex<BTreeMap<ServiceName, String>>>,
 }
 
 impl Engine {
@@ -62,7 +67,8 @@ impl Engine {
         let sampler = Sampler::default();
         let (tasks, cared_for, let_go) = (Mutex::default(), Mutex::default(), Mutex::default());
         let (driven, planning) = (Mutex::default(), tokio::sync::Mutex::default());
-        let parts = Parts { ledger, board, world, sampler, tasks, cared_for, let_go, driven, planning };
+        let progress = Arc::default();
+        let parts = Parts { ledger, board, world, sampler, tasks, cared_for, let_go, driven, planning, progress };
         let engine = Self { parts: Arc::new(parts) };
         engine.resume();
         Ok(engine)
@@ -76,6 +82,11 @@ impl Engine {
     /// The switchboard, for those who show it.
     pub fn board(&self) -> &Board {
         &self.parts.board
+    }
+
+    /// How far a step of this service has come, if it is one that takes long.
+    pub fn progress(&self, service: &ServiceName) -> Option<String> {
+        self.parts.progress.lock().unwrap_or_else(PoisonError::into_inner).get(service).cloned()
     }
 
     /// The world, for those who show it.
@@ -136,17 +147,27 @@ impl Parts {
         }
     }
 
-    /// Publishes the table, and tries again until the router has it.
-    async fn publish(&self) {
-        while let Err(error) = self.board.publish().await {
-            tracing::warn!("the router did not take the table: {error}");
-            tokio::time::sleep(RETRY).await;
+    /// Publishes what is known of a service, and tries again until the router has it, at growing pauses: somebody may have to
+    /// mend an nginx first.
+    async fn publish(&self, service: &ServiceName) {
+        let mut pause = RETRY;
+        while let Err(error) = self.board.publish(service).await {
+            tracing::warn!("the router did not take what is new of {service}: {error}");
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_RETRY);
         }
     }
 
     /// Asserts the table at the start and whenever the router was gone: what it lost it gets again.
-    async fn keep_router_in_line(&self) {
-        self.publish().await;
+    async fn keep_router_in_line(self: &Arc<Self>) {
+        while let Err(error) = self.board.publish_own().await {
+            tracing::warn!("the router did not take the table: {error}");
+            tokio::time::sleep(RETRY).await;
+        }
+        let services: Vec<ServiceName> = self.ledger.view().services.keys().cloned().collect();
+        for service in services {
+            self.spawn(|parts| async move { parts.publish(&service).await });
+        }
         loop {
             let gone = self.world.router.returned().await;
             while let Err(error) = self.board.assert().await {

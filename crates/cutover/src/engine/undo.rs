@@ -33,10 +33,19 @@ impl Parts {
                 self.drain(service, to, limit).await;
                 Ok(())
             }
-            Step::Register { .. } => self.publish_by(until).await,
+            Step::Register { .. } => self.publish_by(service, until).await,
             Step::Start { instances } => {
-                self.publish_by(until).await?;
+                self.publish_by(service, until).await?;
                 self.retire_now(service, instances).await;
+                Ok(())
+            }
+            Step::Adopt { instances } => {
+                self.publish_by(service, until).await?;
+                for instance in instances {
+                    self.world.runtime.let_go(instance).await.map_err(|error| {
+                        Failure::because(format!("could not let go of {instance}, which was there before us"), &error)
+                    })?;
+                }
                 Ok(())
             }
             // The copy of a release that failed is kept for inspection; pruning removes it.

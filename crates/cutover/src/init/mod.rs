@@ -4,11 +4,12 @@
 //! specific proposal is written out, by `render`, with a comment for every line; the others follow as comments.
 //!
 //! Deliberately absent: running anything, or asking a build tool. What is proposed follows from files alone, so that `init`
-//! is quick, harmless and the same everywhere.
+//! is quick, harmless and the same everywhere; the only ones outside of the folder are those of an nginx on this machine.
 
 mod candidate;
 mod jar_entries;
 mod name;
+mod nginx;
 mod recognise;
 mod render;
 
@@ -46,11 +47,13 @@ pub enum InitError {
 pub fn propose(dir: &Path) -> Proposal {
     let candidates = recognise::all(dir);
     let containers = recognise::containers(dir);
+    let passes = nginx::look(dir);
     let facts = render::Facts {
         project: name::of_folder(dir),
         env_file: dir.join(".env").is_file(),
         candidates: &candidates,
         containers: &containers,
+        passes: &passes,
     };
     let found = candidates.iter().map(|candidate| candidate.found.clone()).chain(containers.iter().cloned());
     Proposal { file: render::file(&facts), found: found.collect(), notes: render::notes(&facts) }

@@ -1,6 +1,7 @@
 //! Writes a proposal out: few keys, and a comment that lets a newcomer understand each.
 
 use super::candidate::{Candidate, Ready, words};
+use super::nginx::Pass;
 use crate::config::words::{toml_list, toml_text};
 
 /// What the file is written from.
@@ -13,6 +14,8 @@ pub(super) struct Facts<'a> {
     pub(super) candidates: &'a [Candidate],
     /// What describes containers.
     pub(super) containers: &'a [String],
+    /// Where an nginx passes requests on.
+    pub(super) passes: &'a [Pass],
 }
 
 /// The whole file.
@@ -30,7 +33,7 @@ pub(super) fn file(facts: &Facts) -> String {
     file.push_str(&service(chosen, facts));
     if chosen.ready != Ready::Worker {
         file.push_str(&ready(chosen));
-        file.push_str(&route(chosen));
+        file.push_str(&route(chosen, facts.passes));
     }
     file.push_str(&rollout(chosen));
     chosen.others.iter().for_each(|(name, command)| file.push_str(&other_service(name, command)));
@@ -99,7 +102,36 @@ fn ready(chosen: &Candidate) -> String {
     )
 }
 
-fn route(chosen: &Candidate) -> String {
+/// The route. With one place in an nginx that could be written, that is proposed; the better way stands beside it.
+fn route(chosen: &Candidate, passes: &[Pass]) -> String {
+    let own = own_route(chosen);
+    let places: Vec<(&Pass, String)> = passes.iter().filter_map(|p| Some((p, p.route(&chosen.service)?))).collect();
+    match &places[..] {
+        [(pass, route)] => format!(
+            "\n# nginx passes requests on at {}: {}.\n# cutover writes who serves into this file, and reloads nginx once for \
+             each deployment.\n{route}\
+             # Better: let nginx pass to cutover's proxy, once; then no deployment reloads it, and no client notices one.\n\
+             # To do so, remove the table above, and pass to this address in nginx:\n\
+             # [service.{}.route]\n# listen = \"127.0.0.1:8000\"\n# trusted = [\"127.0.0.1\"]\n",
+            comment(&pass.at),
+            comment(&pass.says),
+            chosen.service
+        ),
+        _ => {
+            let found: String =
+                passes.iter().map(|p| format!("#   {}: {}\n", comment(&p.at), comment(&p.says))).collect();
+            if found.is_empty() {
+                return own;
+            }
+            format!(
+                "{own}# An nginx passes requests on already:\n{found}# Let it pass to the address above, or see docs/nginx.md for \
+                 how cutover switches it.\n"
+            )
+        }
+    }
+}
+
+fn own_route(chosen: &Candidate) -> String {
     format!(
         "\n[service.{}.route]\n\
          # Where clients come in: cutover's proxy listens here. Instances have ports of their own.\n\

@@ -9,13 +9,13 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::{Request, Response, header};
+use hyper::{Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
 
 use super::target::{connect, told};
 
 /// How much of a body is searched.
-const SEARCHED: usize = 64 << 10;
+pub const SEARCHED: usize = 64 << 10;
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy)]
@@ -45,17 +45,20 @@ pub async fn check(get: &Get<'_>, to: SocketAddr, status: (u16, u16), body: Opti
     let request = request(get, to)?;
     let mut connection = open(to).await?;
     let answer = connection.sender.send_request(request).await.map_err(|error| failure(&error))?;
-    let (lowest, highest) = status;
-    let got = answer.status();
-    if !(lowest..=highest).contains(&got.as_u16()) {
-        let wanted = if lowest == highest { lowest.to_string() } else { format!("{lowest}-{highest}") };
-        // The status is shown as `500 Internal Server Error`.
-        return Err(format!("answered {got} instead of {wanted}"));
-    }
+    judge(answer.status(), status)?;
     match body {
         Some(text) => contains(answer, text).await,
         None => Ok(()),
     }
+}
+
+/// Whether a status passes: `answered 500 Internal Server Error instead of 200-399`.
+pub fn judge(got: StatusCode, (lowest, highest): (u16, u16)) -> Result<(), String> {
+    if (lowest..=highest).contains(&got.as_u16()) {
+        return Ok(());
+    }
+    let wanted = if lowest == highest { lowest.to_string() } else { format!("{lowest}-{highest}") };
+    Err(format!("answered {got} instead of {wanted}"))
 }
 
 /// Connects, ready for requests.
@@ -88,10 +91,16 @@ async fn contains(mut answer: Response<Incoming>, text: &str) -> Result<(), Stri
             return Ok(());
         }
     }
-    if text.is_empty() { Ok(()) } else { Err(format!("the body does not contain {text:?}")) }
+    if text.is_empty() { Ok(()) } else { Err(lacks(text)) }
 }
 
-fn find(read: &[u8], text: &[u8]) -> bool {
+/// The body is not the right one.
+pub fn lacks(text: &str) -> String {
+    format!("the body does not contain {text:?}")
+}
+
+/// Whether a text is in what was read.
+pub fn find(read: &[u8], text: &[u8]) -> bool {
     !text.is_empty() && read.windows(text.len()).any(|window| window == text)
 }
 

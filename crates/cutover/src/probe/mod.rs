@@ -1,9 +1,10 @@
-//! Probes over HTTP, TCP, commands and files, warm-up requests and the smoke command.
+//! Probes over HTTP, FastCGI, TCP, commands and files, warm-up requests and the smoke command.
 //!
 //! One try each: how often, and what follows from it, is the engine's decision. A failure is told as a lowercase fragment
 //! that says what came back: `answered 500 Internal Server Error instead of 200-399`.
 
 mod command;
+mod fastcgi;
 mod http;
 mod target;
 mod warm_up;
@@ -33,8 +34,13 @@ impl Prober for NetProber {
             Check::Tcp => within(timeout, "no connection", target::connect(at.address)).await.map(drop),
             Check::Command(words) => command::check(words, at, timeout).await,
             Check::File(path) => exists(&fill(path, at)).await,
+            Check::FastCgi { script, query, status, body } => {
+                let get = fastcgi::Get { script, query };
+                within(timeout, "no answer", fastcgi::check(&get, at.address, *status, body.as_deref())).await
+            }
             // That it exited is seen by whoever asks us.
             Check::Running => Ok(()),
+            Check::Health => Err("only the runtime can tell".to_owned()),
         }
     }
 

@@ -9,7 +9,8 @@ use super::OpenError;
 /// Marks the file as ours (`PRAGMA application_id`): "cuto".
 const APPLICATION: i64 = 0x6375_746f;
 
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE event (
         seq        INTEGER PRIMARY KEY,
         at         INTEGER NOT NULL,
@@ -26,7 +27,16 @@ const MIGRATIONS: &[&str] = &["
     ) STRICT;
     CREATE TABLE agent (starts INTEGER NOT NULL) STRICT;
     INSERT INTO agent VALUES (0);
-"];
+",
+    "
+    -- How an instance runs, and who sends traffic to it, became a choice of several.
+    UPDATE release SET body = json_remove(
+        json_set(body, '$.spec.run', json_object('process', json_extract(body, '$.spec.process'))), '$.spec.process')
+        WHERE json_type(body, '$.spec.process') IS NOT NULL;
+    UPDATE release SET body = json_set(body, '$.spec.route', json_object('proxy', json_extract(body, '$.spec.route')))
+        WHERE json_type(body, '$.spec.route.listen') IS NOT NULL;
+",
+];
 
 /// Refuses what is not ours, is newer than we are, or is damaged. Changes nothing.
 pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), OpenError> {

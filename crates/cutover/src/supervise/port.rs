@@ -17,7 +17,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, soc
 
 use crate::runtime::process::layout::Layout;
 use crate::runtime::process::observe::records;
-use crate::runtime::process::sockets::holder;
+use crate::runtime::sockets::holder;
 
 const AUTOMATIC: RangeInclusive<u16> = 20_000..=32_000;
 

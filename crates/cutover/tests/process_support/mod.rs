@@ -21,7 +21,7 @@ use cutover::runtime::process::members;
 use cutover::runtime::process::observe::records;
 use cutover::runtime::process::record::Record;
 use cutover_core::InstanceId;
-use cutover_core::spec::{LimitSpec, LogSpec, Ports, ProcessSpec, RestartSpec, Secret, StopSpec};
+use cutover_core::spec::{LimitSpec, LogSpec, Ports, ProcessSpec, RestartSpec, RunSpec, Secret, StopSpec};
 use rustix::process::Signal;
 
 pub const LIMIT: Duration = Duration::from_secs(20);
@@ -55,6 +55,10 @@ impl World {
     /// Another agent on the same state.
     pub fn successor(&self) -> ProcessRuntime {
         runtime(self.state.path())
+    }
+
+    pub async fn last_lines(&self, instance: &InstanceId, lines: usize) -> Vec<String> {
+        self.runtime.logs(instance, lines).await.into_iter().map(|line| line.text).collect()
     }
 
     pub async fn start(&self, order: &StartOrder) -> std::net::SocketAddr {
@@ -109,7 +113,11 @@ pub fn shell(script: &str) -> ProcessSpec {
 }
 
 pub fn order(instance: &str, spec: ProcessSpec) -> StartOrder {
-    StartOrder { instance: id(instance), attempt: 0, spec }
+    StartOrder { instance: id(instance), attempt: 0, spec: run(spec), fingerprint: None }
+}
+
+pub fn run(spec: ProcessSpec) -> RunSpec {
+    RunSpec::Process(Box::new(spec))
 }
 
 pub fn secret(text: &str) -> Secret {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cutover::engine::port::{Exit, ReleaseOrder, Runtime, Seen, StartOrder};
-use cutover_core::spec::{ProcessSpec, StopSpec};
+use cutover::engine::port::{Exit, Progress, ReleaseOrder, Runtime, Seen, StartOrder};
+use cutover_core::spec::{RunSpec, StopSpec};
 use cutover_core::{InstanceId, ReleaseNo, ServiceName};
 
 use crate::script::name;
@@ -13,13 +13,13 @@ use crate::script::name;
 #[derive(Debug, Clone)]
 pub struct Programs {
     /// Runs until it is told to stop, and leaves then.
-    pub good: ProcessSpec,
+    pub good: RunSpec,
     /// Exits with status 3 soon after it was started.
-    pub exits: ProcessSpec,
+    pub exits: RunSpec,
     /// Ignores its stop signal.
-    pub stubborn: ProcessSpec,
+    pub stubborn: RunSpec,
     /// Cannot be started.
-    pub broken: ProcessSpec,
+    pub broken: RunSpec,
 }
 
 /// How long anything may take that the suite waits for.
@@ -56,8 +56,8 @@ fn id(number: u32) -> InstanceId {
     InstanceId { service: web(), release: ReleaseNo(1), number }
 }
 
-fn order(number: u32, attempt: u32, spec: &ProcessSpec) -> StartOrder {
-    StartOrder { instance: id(number), attempt, spec: spec.clone() }
+fn order(number: u32, attempt: u32, spec: &RunSpec) -> StartOrder {
+    StartOrder { instance: id(number), attempt, spec: spec.clone(), fingerprint: None }
 }
 
 fn gentle() -> StopSpec {
@@ -157,11 +157,11 @@ impl Suite<'_> {
         runtime.discard(&web(), ReleaseNo(1)).await.expect("also again");
     }
 
-    async fn prepare(&self, runtime: &dyn Runtime, spec: &ProcessSpec) {
+    async fn prepare(&self, runtime: &dyn Runtime, spec: &RunSpec) {
         let fingerprint = runtime.fingerprint(spec).await.expect("it can be looked at");
         let order = ReleaseOrder { service: web(), release: ReleaseNo(1), spec: spec.clone(), fingerprint };
-        runtime.prepare(&order).await.expect("it can be prepared");
-        runtime.prepare(&order).await.expect("also again");
+        runtime.prepare(&order, &Progress::unheard()).await.expect("it can be prepared");
+        runtime.prepare(&order, &Progress::unheard()).await.expect("also again");
     }
 
     async fn seen(&self, instance: &InstanceId) -> Option<Seen> {

@@ -87,6 +87,11 @@ impl Host {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
+    /// Another port that nobody listens on.
+    pub fn another_port(&self) -> u16 {
+        port::free()
+    }
+
     /// Makes something new to deploy.
     pub fn build(&self, content: &str) {
         std::fs::write(self.artifact(), content).expect("write the artifact");

@@ -41,6 +41,9 @@ impl Inner {
     pub(crate) fn check_stop(&mut self, id: &InstanceId) {
         let known = self.oracle.service(&id.service).and_then(|state| state.instances.get(id)).cloned();
         let running = self.instances.get(id).is_some_and(|found| found.runs());
+        if running && self.is_being_adopted(id) && known.as_ref().is_some_and(|known| known.down.is_none()) {
+            self.broke(Invariant::OursAlone, format!("{id} ran before us, and is told to stop by its adoption"));
+        }
         match known.as_ref().map(|known| (known.duty, known.down.is_some())) {
             Some((Duty::Retiring { until }, _)) => self.check_retirement(id, until),
             Some((Duty::Serving | Duty::Standby, true)) => {}
@@ -139,6 +142,22 @@ impl Inner {
         }
         if self.instances.get(id).is_some_and(|found| found.runs()) {
             self.broke(Invariant::OursAlone, format!("{id} is forgotten while it runs"));
+        }
+    }
+
+    /// Whether the deployment that runs takes it over.
+    pub(crate) fn is_being_adopted(&self, id: &InstanceId) -> bool {
+        let state = self.oracle.service(&id.service);
+        state.and_then(|state| state.deployment.as_ref()).is_some_and(|running| running.plan.adopts().contains(id))
+    }
+
+    /// What ran before us is let go of by the undo of its adoption, when the router gives it nothing on our account.
+    pub(crate) fn check_let_go(&mut self, id: &InstanceId) {
+        if !self.is_being_adopted(id) {
+            self.broke(Invariant::OursAlone, format!("{id} is let go of out of turn"));
+        }
+        if self.gets_traffic(id) && self.router.forgot.is_none() {
+            self.broke(Invariant::Order, format!("{id} is let go of while the router gives it traffic"));
         }
     }
 

@@ -70,6 +70,7 @@ impl Inner {
         let mut serving = self.serving_before(plan);
         match plan.kind {
             Kind::Deploy | Kind::Rollback | Kind::Restart => plan.starts().to_vec(),
+            Kind::Adopt => plan.adopts().to_vec(),
             Kind::Scale => {
                 serving.retain(|id| !plan.retires().contains(id));
                 serving.extend(plan.starts().iter().cloned());

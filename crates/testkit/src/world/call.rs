@@ -23,8 +23,10 @@ pub enum Call {
     Start,
     Stop,
     Forget,
+    Adoptable,
+    LetGo,
     Discard,
-    CanListen,
+    CanRoute,
     Publish,
     Stats,
     Mark,
@@ -40,7 +42,7 @@ impl Call {
     pub(crate) fn group(self) -> Group {
         match self {
             Self::Load | Self::Append | Self::Releases | Self::SaveRelease | Self::DropReleases => Group::Journal,
-            Self::Publish | Self::Stats | Self::Mark | Self::Look | Self::CloseStreams | Self::CanListen => {
+            Self::Publish | Self::Stats | Self::Mark | Self::Look | Self::CloseStreams | Self::CanRoute => {
                 Group::Router
             }
             Self::Probe | Self::WarmUp | Self::Smoke => Group::Prober,

@@ -1,12 +1,12 @@
 //! The simulated router: a table in force, its copy on disk, and counters.
 
-use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use cutover::engine::port::{Glance, Return, Router, RouterError};
 use cutover_core::histogram::Histogram;
+use cutover_core::spec::{ProxyRoute, RouteSpec};
 use cutover_core::stats::{ServiceStats, Stats, TargetStats};
 use cutover_core::table::{Mode, Table};
 use cutover_core::{Failure, InstanceId, ServiceName, Timestamp};
@@ -69,8 +69,8 @@ fn nothing() -> String {
 
 #[async_trait]
 impl Router for SimRouterPort {
-    async fn can_listen(&self, address: SocketAddr) -> Result<(), Failure> {
-        self.port.call(Call::CanListen, &|| address.to_string(), Failure::new, |_| Ok(())).await
+    async fn can_route(&self, route: &RouteSpec) -> Result<(), Failure> {
+        self.port.call(Call::CanRoute, &|| format!("{route:?}"), Failure::new, |_| Ok(())).await
     }
 
     async fn publish(&self, table: &Table) -> Result<(), RouterError> {
@@ -157,11 +157,12 @@ impl Inner {
     fn look(&mut self, glance: &Glance<'_>) -> Result<Option<InstanceId>, RouterError> {
         self.must_be_up()?;
         let table = &self.router.table;
+        let route = glance.route.proxy().expect("simulated services are behind the proxy");
         let service = table.services.iter().find(|service| {
-            let routes = table.listeners.iter().filter(|listener| listener.address == glance.route.listen);
+            let routes = table.listeners.iter().filter(|listener| listener.address == route.listen);
             routes.clone().count() > 0
                 && glance.instance.is_none_or(|id| id.service == service.name)
-                && table_routes(table, glance, &service.name)
+                && table_routes(table, route, &service.name)
         });
         let service = service.ok_or_else(|| unreachable("404 from the router".to_owned()))?;
         let wanted = |id: &InstanceId, mode: Mode| match glance.instance {
@@ -241,14 +242,14 @@ impl Inner {
     }
 }
 
-fn table_routes(table: &Table, glance: &Glance<'_>, service: &ServiceName) -> bool {
+fn table_routes(table: &Table, route: &ProxyRoute, service: &ServiceName) -> bool {
     use cutover_core::spec::RouteKind;
     use cutover_core::table::Traffic;
-    let wanted = match &glance.route.kind {
+    let wanted = match &route.kind {
         RouteKind::Http { hosts, .. } => hosts.clone(),
         RouteKind::Tcp => Vec::new(),
     };
-    table.listeners.iter().filter(|l| l.address == glance.route.listen).any(|listener| match &listener.traffic {
+    table.listeners.iter().filter(|l| l.address == route.listen).any(|listener| match &listener.traffic {
         Traffic::Tcp { service: owner } => owner == service,
         Traffic::Http { routes, .. } => routes.iter().any(|r| r.hosts == wanted && r.service == *service),
     })

@@ -1,12 +1,16 @@
 //! The simulated runtime: instances that live as their command line says.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cutover::engine::port::{Exit, ReleaseOrder, Runtime, RuntimeError, Seen, StartOrder, Stopped};
-use cutover_core::spec::{ProcessSpec, StopSpec};
+use cutover::engine::port::{
+    Adoptable, Exit, LogLine, LogStream, Progress, ReleaseOrder, Runtime, RuntimeError, Seen, StartOrder, Stopped,
+};
+use cutover_core::spec::{RunSpec, StopSpec};
 use cutover_core::{Failure, InstanceId, ReleaseNo, ServiceName, Timestamp};
+use futures_util::stream::{self, BoxStream, StreamExt};
 
 use super::traffic::Request;
 use super::{Call, Inner, Life, Port};
@@ -75,12 +79,12 @@ fn failed(why: String) -> RuntimeError {
 
 #[async_trait]
 impl Runtime for SimRuntime {
-    async fn fingerprint(&self, spec: &ProcessSpec) -> Result<Option<String>, RuntimeError> {
-        let digest = spec.command.join(" ");
+    async fn fingerprint(&self, spec: &RunSpec) -> Result<Option<String>, RuntimeError> {
+        let digest = spec.title();
         self.0.call(Call::Fingerprint, &String::new, failed, |_| Ok(Some(digest.clone()))).await
     }
 
-    async fn prepare(&self, order: &ReleaseOrder) -> Result<(), RuntimeError> {
+    async fn prepare(&self, order: &ReleaseOrder, _: &Progress) -> Result<(), RuntimeError> {
         let about = || format!("{} r{}", order.service, order.release);
         let copy = |inner: &mut Inner| {
             inner.check_prepare(order);
@@ -132,8 +136,16 @@ impl Runtime for SimRuntime {
             .await
     }
 
-    async fn tail(&self, instance: &InstanceId, _: usize) -> Vec<String> {
-        vec![format!("the last words of {instance}")]
+    async fn logs(&self, instance: &InstanceId, _: usize) -> Vec<LogLine> {
+        vec![LogLine { stream: LogStream::Stderr, text: format!("the last words of {instance}") }]
+    }
+
+    fn follow(&self, _: &InstanceId) -> BoxStream<'static, LogLine> {
+        stream::empty().boxed()
+    }
+
+    async fn connections(&self, _: &InstanceId) -> Option<BTreeSet<SocketAddr>> {
+        None
     }
 
     async fn diagnose(&self, _: &InstanceId) -> Option<String> {
@@ -147,6 +159,20 @@ impl Runtime for SimRuntime {
             Ok(())
         };
         self.0.call(Call::Forget, &|| instance.to_string(), failed, forget).await
+    }
+
+    async fn adoptable(&self, spec: &RunSpec) -> Result<Vec<Adoptable>, RuntimeError> {
+        let found = |number| Adoptable { container: format!("stranger-{number}"), fingerprint: spec.title() };
+        self.0.call(Call::Adoptable, &String::new, failed, |_| Ok((1..=2).map(found).collect())).await
+    }
+
+    async fn let_go(&self, instance: &InstanceId) -> Result<(), RuntimeError> {
+        let let_go = |inner: &mut Inner| {
+            inner.check_let_go(instance);
+            inner.instances.remove(instance);
+            Ok(())
+        };
+        self.0.call(Call::LetGo, &|| instance.to_string(), failed, let_go).await
     }
 
     async fn discard(&self, service: &ServiceName, release: ReleaseNo) -> Result<(), RuntimeError> {
@@ -167,16 +193,22 @@ impl Inner {
         if let Some(known) = known.filter(|known| known.attempt >= order.attempt) {
             return Ok(known.address);
         }
+        // What is taken over runs since long ago, from what is there.
+        let adopted = self.is_being_adopted(id);
+        if adopted {
+            self.artifacts.insert((id.service.clone(), id.release));
+        }
         if !self.artifacts.contains(&(id.service.clone(), id.release)) {
             return Err(failed(format!("release {} of {} was never prepared", id.release, id.service)));
         }
-        let life = Life::of(&order.spec.command);
+        let process = order.spec.process().expect("simulated instances are processes");
+        let life = Life::of(&process.command);
         if life.refuses {
             return Err(failed("no such program".to_owned()));
         }
         self.next_port += u16::from(known.is_none());
         let address = known.map_or(SocketAddr::from(([127, 0, 0, 1], self.next_port)), |known| known.address);
-        let started = self.now();
+        let started = if adopted { Timestamp(self.now().0.saturating_sub(60_000)) } else { self.now() };
         let exits =
             life.exits.map(|after| (started + Duration::from_millis(after), Exit::Code(life.code), Cause::Itself));
         let (attempt, requests) = (order.attempt, Vec::new());

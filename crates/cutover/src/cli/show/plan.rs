@@ -1,11 +1,11 @@
 //! A plan, as `cutover plan` shows it.
 
-use std::net::SocketAddr;
-
 use console::style;
 use cutover_core::plan::{Plan, Step};
 use cutover_core::spec::ServiceSpec;
 use cutover_core::unit::duration;
+
+use crate::agent::address;
 
 /// The plan: what starts, what stops, and the steps between.
 pub fn text(plan: &Plan, spec: &ServiceSpec) -> String {
@@ -13,7 +13,10 @@ pub fn text(plan: &Plan, spec: &ServiceSpec) -> String {
         |no: Option<_>| no.map_or("nothing".to_owned(), |no: cutover_core::ReleaseNo| format!("release {no}"));
     let mut text = format!("{} {}: {} → {}\n", plan.service, plan.kind.verb(), release(plan.from), release(plan.to));
     for instance in plan.starts() {
-        text.push_str(&format!("  {} {instance}  {}\n", style("+").green(), spec.process.command.join(" ")));
+        text.push_str(&format!("  {} {instance}  {}\n", style("+").green(), spec.run.title()));
+    }
+    for instance in plan.adopts() {
+        text.push_str(&format!("  {} {instance}  runs already\n", style("=").green()));
     }
     for instance in plan.retires() {
         text.push_str(&format!("  {} {instance}\n", style("-").red()));
@@ -23,7 +26,7 @@ pub fn text(plan: &Plan, spec: &ServiceSpec) -> String {
             "  {:>2}. {:<9} {}\n",
             index + 1,
             step.name(),
-            meaning(step, spec.route.as_ref().map(|r| r.listen))
+            meaning(step, spec.route.as_ref().map(address))
         ));
     }
     for note in &plan.notes {
@@ -33,13 +36,14 @@ pub fn text(plan: &Plan, spec: &ServiceSpec) -> String {
 }
 
 /// What a step does, in words.
-pub fn meaning(step: &Step, listen: Option<SocketAddr>) -> String {
+pub fn meaning(step: &Step, route: Option<String>) -> String {
     let count = |instances: &Vec<_>| match instances.len() {
         1 => "1 instance".to_owned(),
         several => format!("{several} instances"),
     };
     match step {
         Step::Prepare { release } => format!("copy what release {release} runs"),
+        Step::Adopt { instances } => format!("take over {} that runs already, as it is", count(instances)),
         Step::Start { instances } => format!("start {} beside what serves", count(instances)),
         Step::Ready { within, .. } => format!("probe each on its own address, for {} at most", duration::text(*within)),
         Step::WarmUp { .. } => "make warm-up requests".to_owned(),
@@ -47,10 +51,10 @@ pub fn meaning(step: &Step, listen: Option<SocketAddr>) -> String {
         Step::Register { .. } => {
             "make them known to the proxy, without traffic, and look at each through it".to_owned()
         }
-        Step::Shift { to, from } => match (to.len(), from.len(), listen) {
+        Step::Shift { to, from } => match (to.len(), from.len(), route) {
             (0, _, _) => format!("take {} out of the traffic", count(from)),
             (_, _, None) => format!("{} take over", count(to)),
-            (_, _, Some(listen)) => format!("move all traffic of {listen} at once, and look that it moved"),
+            (_, _, Some(route)) => format!("move all traffic of {route} at once, and look that it moved"),
         },
         Step::Drain { within, .. } => {
             format!("let requests in flight finish, for {} at most; streams go on", duration::text(*within))

@@ -17,6 +17,9 @@ pub struct Progress {
     plan: Option<Plan>,
     since: Timestamp,
     stages: Option<Stages>,
+    /// The step at work, and what was last told of how far it has come.
+    at_work: Option<usize>,
+    come: Option<String>,
 }
 
 /// The list of stages on a terminal.
@@ -28,7 +31,7 @@ struct Stages {
 impl Progress {
     /// For the printer's kind of output.
     pub fn new(printer: &Printer) -> Self {
-        Self { printer: printer.clone(), plan: None, since: Timestamp(0), stages: None }
+        Self { printer: printer.clone(), plan: None, since: Timestamp(0), stages: None, at_work: None, come: None }
     }
 
     /// Shows one event.
@@ -41,6 +44,7 @@ impl Progress {
         match &record.event {
             Event::StepStarted { step, .. } => {
                 self.since = record.at;
+                (self.at_work, self.come) = (Some(*step), None);
                 self.spin(*step);
             }
             Event::UndoStarted { .. } => self.since = record.at,
@@ -55,6 +59,19 @@ impl Progress {
             Event::Planned { .. } | Event::UndoDone { .. } | Event::Ended { .. } => {}
             other => self.say(format!("    {}", event::what(other))),
         }
+    }
+
+    /// Shows how far the step at work has come: beside its name on a terminal, as a line where there is none.
+    pub fn come(&mut self, come: Option<String>) {
+        let (Some(step), Some(line)) = (self.at_work, come) else { return };
+        if self.come.as_ref() == Some(&line) {
+            return;
+        }
+        match self.bar(step) {
+            Some(bar) => bar.set_message(format!("{} {line}", self.name(step))),
+            None => self.say(format!("    {line}")),
+        }
+        self.come = Some(line);
     }
 
     /// Leaves the list as it is.

@@ -17,7 +17,7 @@ pub fn done(live: &str, proof: Option<&Proof>) -> String {
 /// The proof in a line or three; that nothing was counted is said too.
 pub fn text(proof: Option<&Proof>) -> String {
     let Some(proof) = proof else {
-        return "  nothing was routed to it, so there is nothing to count".to_owned();
+        return "  nothing came by cutover's own proxy, so it has nothing to count".to_owned();
     };
     let mut lines = vec![counts(proof)];
     if proof.p50_us.is_some() {

@@ -106,7 +106,7 @@ fn duty(instance: &InstanceStatus) -> String {
 }
 
 fn remarks(service: &ServiceStatus) -> String {
-    let mut text = String::new();
+    let mut text: String = service.notes.iter().map(|note| format!("  {} {note}\n", style("note:").yellow())).collect();
     if let (Some(running), Some(step)) = (&service.deployment, &service.at_work) {
         text.push_str(&format!(
             "  {} by {} since {} (deployment {}), at step: {step}\n",

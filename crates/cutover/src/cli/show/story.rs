@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use cutover_core::machine::{Event, Outcome};
-use cutover_core::plan::Plan;
+use cutover_core::machine::{Event, Outcome, Record};
+use cutover_core::plan::{Plan, Step};
 
 use super::{event, history, proof, time};
 use crate::agent::api::Story;
@@ -20,6 +20,10 @@ pub fn text(story: &Story) -> String {
         history::outcome(summary)
     );
     text.push_str(&timeline(story));
+    if let Some(overhead) = overhead(&story.events) {
+        let what = "cutover's own: all up to the commit but preparing, the program's start, checks, drain and watch";
+        text.push_str(&format!("  {:>9}  {what}\n", time::length(overhead)));
+    }
     if let Some(Outcome::RolledBack { failure, .. }) = &summary.outcome {
         text.push_str(&format!("  because: {failure}\n"));
         failure.log.iter().for_each(|line| text.push_str(&format!("  | {line}\n")));
@@ -28,6 +32,30 @@ pub fn text(story: &Story) -> String {
         text.push_str(&proof::text(summary.proof.as_ref()));
     }
     text
+}
+
+/// What a deployment takes beside what it waits for: the copy or pull, the program's own start, the checks that the user
+/// asked for, requests in flight, and the watch. `None` if it did not commit.
+pub fn overhead(events: &[Record]) -> Option<Duration> {
+    let Event::Planned { plan, .. } = &events.first()?.event else { return None };
+    let (mut since, mut waited) = (events.first()?.at, Duration::ZERO);
+    for record in events {
+        match &record.event {
+            Event::StepStarted { .. } => since = record.at,
+            Event::StepDone { step } if waits(plan.steps.get(*step)?) => waited += record.at.since(since),
+            Event::StepDone { step } if *step == plan.commit() => {
+                return Some(record.at.since(events.first()?.at).saturating_sub(waited));
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+fn waits(step: &Step) -> bool {
+    use Step::{Drain, Prepare, Ready, Smoke, Start, WarmUp, Watch};
+    let waits = matches!(step, Prepare { .. } | Start { .. } | Ready { .. } | WarmUp { .. } | Smoke { .. });
+    waits || matches!(step, Drain { .. } | Watch { .. })
 }
 
 /// One line per thing that took time or is worth knowing: when, how long, what.
@@ -39,7 +67,7 @@ fn timeline(story: &Story) -> String {
         if let Event::Planned { plan: planned, .. } = &record.event {
             plan = Some(planned);
         }
-        let name = |step: usize| plan.and_then(|plan| plan.steps.get(step)).map_or("?", cutover_core::plan::Step::name);
+        let name = |step: usize| plan.and_then(|plan| plan.steps.get(step)).map_or("?", Step::name);
         let told = match &record.event {
             Event::StepStarted { .. } | Event::UndoStarted { .. } => {
                 since = record.at;

@@ -1,7 +1,9 @@
 //! The verbs, one file each; those that differ only in what they ask for share one.
 
 pub mod abort;
+pub mod accessory;
 pub mod agent;
+pub mod build;
 pub mod change;
 pub mod check;
 pub mod demo;

@@ -1,13 +1,13 @@
 //! `cutover plan`
 
 use cutover_core::plan::Plan;
-use cutover_core::spec::ServiceSpec;
+use cutover_core::spec::{RunSpec, ServiceSpec};
 
 use super::super::args::DeployArgs;
 use super::super::context::Context;
 use super::super::error::CliError;
 use super::super::{caller, show};
-use super::deploy::chosen;
+use super::deploy::{adoption, check_image, chosen, may_be_deployed};
 use crate::agent::api::{Request, Want};
 use crate::client::ClientError;
 
@@ -15,7 +15,26 @@ use crate::client::ClientError;
 pub async fn plan(args: &DeployArgs, context: &Context) -> Result<(), CliError> {
     let config = context.configuration()?;
     let client = context.agent().await?;
-    for spec in chosen(&config, &args.services)? {
+    let chosen = chosen(&config, &args.services)?;
+    check_image(args, &chosen)?;
+    for spec in chosen {
+        let spec = &with_image(spec, args.image.as_deref());
+        if config.builds.contains_key(&spec.name) {
+            context.printer.remark(format!(
+                "the image of {} is built first; this is the plan for the one that is there",
+                spec.name
+            ));
+        }
+        if let Some(adoption) = adoption(spec) {
+            match client.post::<Plan>("/v1/plan", &adoption).await {
+                Ok(plan) => {
+                    context.printer.value(&plan);
+                    context.printer.line(show::plan::text(&plan, spec));
+                }
+                Err(ClientError::Problem(problem)) if may_be_deployed(&problem) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
         match client.post::<Plan>("/v1/plan", &request(spec, args.again)).await {
             Ok(plan) => {
                 context.printer.value(&plan);
@@ -29,6 +48,15 @@ pub async fn plan(args: &DeployArgs, context: &Context) -> Result<(), CliError> 
         }
     }
     Ok(())
+}
+
+/// The service with another image.
+fn with_image(spec: &ServiceSpec, image: Option<&str>) -> ServiceSpec {
+    let mut spec = spec.clone();
+    if let (RunSpec::Container(container), Some(image)) = (&mut spec.run, image) {
+        container.image.reference = image.to_owned();
+    }
+    spec
 }
 
 /// A request to deploy this.

@@ -4,6 +4,8 @@
 //! "expected …" of every error about a wrong type, and the reference page. That the reader reads every key, and that the
 //! defaults are the real ones, is tested.
 
+mod accessory;
+mod container;
 mod rollout;
 mod route;
 mod service;
@@ -148,11 +150,19 @@ pub const SECTIONS: &[Section] = &[
     service::WARM_UP,
     route::ROUTE,
     route::LIMITS,
+    route::NGINX,
     rollout::ROLLOUT,
     service::STOP,
     service::LIMITS,
     service::LOGS,
     service::RESTART,
+    container::NETWORK,
+    container::CONTAINER,
+    container::HEALTH,
+    container::BUILD,
+    container::LOGIN,
+    container::COMPOSE,
+    accessory::ACCESSORY,
     ENVIRONMENT,
 ];
 
@@ -173,6 +183,7 @@ const TOP: Section = Section {
             Default::Required,
             "The services: `[service.web]`. A name follows the same rule as the project's.",
         ),
+        key("accessory", Form::Tables("accessory.db"), Default::None, "Long-lived neighbours: `[accessory.db]`."),
         key(
             "environment",
             Form::Tables("environment.staging"),
@@ -189,6 +200,7 @@ const ENVIRONMENT: Section = Section {
     keys: &[
         key("project", Form::Name, Default::None, "Replaces the project's name."),
         key("service", Form::Tables("service.web"), Default::None, "The same keys as in `[service.NAME]`."),
+        key("accessory", Form::Tables("accessory.db"), Default::None, "The same keys as in `[accessory.NAME]`."),
     ],
 };
 
@@ -197,9 +209,10 @@ const fn key(name: &'static str, form: Form, default: Default, meaning: &'static
 }
 
 impl Section {
-    /// The section with this path.
+    /// The section with this path. The tables of an accessory are those of a service.
     pub fn of(path: &str) -> Option<&'static Section> {
-        SECTIONS.iter().find(|section| section.path == path)
+        let found = |path: &str| SECTIONS.iter().find(|section| section.path == path);
+        found(path).or_else(|| found(&path.strip_prefix("accessory.NAME.").map(|rest| format!("service.NAME.{rest}"))?))
     }
 
     /// The section under a key or a name of this one, if that is a table with known keys.

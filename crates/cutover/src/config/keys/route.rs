@@ -1,6 +1,6 @@
 //! The keys of a route.
 
-use super::Default::{Is, Required, Rule};
+use super::Default::{self, Is, Required, Rule};
 use super::{Form, Section, key};
 
 pub(super) const ROUTE: Section = Section {
@@ -11,7 +11,7 @@ pub(super) const ROUTE: Section = Section {
         key(
             "listen",
             Form::Listen,
-            Required,
+            Rule("required without `nginx`"),
             "Where the proxy listens: `\":80\"` is port 80 on every IPv4 address, `\"127.0.0.1:8080\"` one address, \
              `\"[::]:80\"` IPv6 too; a plain `8080` is `\":8080\"`.",
         ),
@@ -44,6 +44,118 @@ pub(super) const ROUTE: Section = Section {
              with `tcp`.",
         ),
         key("limits", Form::Table, Rule("see below"), "Waits and sizes."),
+        key(
+            "nginx",
+            Form::Table,
+            Rule("see below"),
+            "An nginx that is there already sends the traffic, in place of cutover's proxy: nothing but `tcp` stands beside \
+             it.",
+        ),
+    ],
+};
+
+pub(super) const NGINX: Section = Section {
+    path: "service.NAME.route.nginx",
+    meaning: "An nginx that is there already, and the place in its configuration that says who serves. One of `upstream`, \
+              `variable`, `down` and `sites` says what is written into `file`. How each works, what it proves, and why it is \
+              better to point nginx once at cutover's proxy: [nginx.md](nginx.md).",
+    keys: &[
+        key(
+            "file",
+            Form::Path,
+            Required,
+            "The file that is written, on the host that nginx runs on. For a container: on this host, in a folder that is \
+             mounted into it. nginx's configuration must include it already.",
+        ),
+        key(
+            "upstream",
+            Form::Text,
+            Default::None,
+            "The file gets a whole block `upstream NAME { … }`, for `proxy_pass http://NAME` or `fastcgi_pass NAME`.",
+        ),
+        key(
+            "directives",
+            Form::Texts,
+            Is("[]"),
+            "More directives of that block, such as `[\"keepalive 16\", \"least_conn\"]`; with `upstream`.",
+        ),
+        key(
+            "server",
+            Form::Text,
+            Default::None,
+            "Parameters of each server in that block, such as `\"max_fails=3 fail_timeout=5s\"`; with `upstream`.",
+        ),
+        key(
+            "variable",
+            Form::Text,
+            Default::None,
+            "The file gets `set $NAME value;`, for `proxy_pass $NAME`. For one instance.",
+        ),
+        key(
+            "value",
+            Form::Text,
+            Is("\"http://{address}\""),
+            "What the variable is set to; `{address}` becomes `address:port`. With `variable`.",
+        ),
+        key(
+            "down",
+            Form::Text,
+            Default::None,
+            "The name of an upstream in `file`, which is yours: the word `down` is added to its `server` lines and taken \
+             away, and nothing else is touched. For instances on fixed ports or addresses.",
+        ),
+        key(
+            "sites",
+            Form::Values,
+            Default::None,
+            "Files of yours by port or `address:port`: the one for whoever serves is copied to `file`. For one instance on \
+             fixed ports or addresses.",
+        ),
+        key(
+            "container",
+            Form::Text,
+            Default::None,
+            "The container that nginx runs in: its name, or `project/service` for a service of a Compose project.",
+        ),
+        key(
+            "ssh",
+            Form::Text,
+            Default::None,
+            "The host that nginx runs on, as ssh takes it: `user@host`, or a name of ssh's configuration. It must work \
+             without asking for a password.",
+        ),
+        key(
+            "ssh_options",
+            Form::Texts,
+            None,
+            "Options for ssh, such as `[\"-i\", \"/etc/cutover/key\"]`; with `ssh`.",
+        ),
+        key(
+            "command",
+            Form::Command,
+            Is("[\"nginx\"]"),
+            "The program, before `-t` and `-s reload`: for an agent that is not root perhaps `[\"sudo\", \"-n\", \"nginx\"]`.",
+        ),
+        key("config", Form::Path, Rule("the built-in one"), "nginx's main configuration (its option `-c`)."),
+        key(
+            "reload",
+            Form::Command,
+            Rule("`command` with `-s reload`"),
+            "The command that makes nginx read its configuration again, such as `[\"systemctl\", \"reload\", \"nginx\"]`.",
+        ),
+        key(
+            "url",
+            Form::Text,
+            Default::None,
+            "Where clients reach the service, seen from here. With `http://` it is asked after each switch, and the answer \
+             must come by way of the new state.",
+        ),
+        key(
+            "advertise",
+            Form::Text,
+            Rule("the instance's own"),
+            "The address by which nginx reaches the instances, if that is another one: this host's, when nginx is elsewhere.",
+        ),
     ],
 };
 

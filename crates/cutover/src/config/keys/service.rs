@@ -1,20 +1,74 @@
 //! The keys of a service, but for its route and its rollout.
 
-use super::Default::{Is, None, Required, Rule};
+use super::Default::{Is, None, Rule};
 use super::{Form, Section, key};
 
 pub(super) const SERVICE: Section = Section {
     path: "service.NAME",
-    meaning: "A service: a program of which one or more instances run.",
+    meaning: "A service: a program of which one or more instances run. It is a plain process (`command`), a container (`image`, or \
+              `build` with it), or a service of a Compose project (`compose`).",
     keys: &[
         key(
             "command",
             Form::Command,
-            Required,
+            Rule("required for a process; the image's own for a container"),
             "The program and its arguments. No shell is involved: no `&&`, no `$VAR`, no quotes. `{port}`, \
              `{release}`, `{instance}` and `{artifact}` are replaced in each argument. A program without `/` is \
-             searched in `PATH`, one with `/` starts from `directory`.",
+             searched in `PATH`, one with `/` starts from `directory`. For a container: the arguments in place of the \
+             image's.",
         ),
+        key(
+            "image",
+            Form::Text,
+            None,
+            "The image of a container, with or without a tag: `registry.example.com/shop/web:1.4`.",
+        ),
+        key(
+            "port",
+            Form::Number,
+            Rule("the one port that the Compose service names; none otherwise"),
+            "The port on which a container takes traffic, inside; 1 to 65535.",
+        ),
+        key(
+            "entrypoint",
+            Form::Command,
+            Rule("the image's own"),
+            "The program of a container, in place of the image's.",
+        ),
+        key(
+            "volumes",
+            Form::Texts,
+            None,
+            "What a container mounts: `name:/path` for a volume, `./folder:/path` for a folder of the host, either with `:ro`.",
+        ),
+        key(
+            "networks",
+            Form::Texts,
+            None,
+            "Networks that a container is attached to, after the one of `network`. They must be there.",
+        ),
+        key(
+            "publish",
+            Form::Ports,
+            None,
+            "Ports of the host, at least twice as many as replicas: instances get their traffic through one of them each, instead of \
+             on the container's own address. For an nginx that knows nothing else.",
+        ),
+        key("publish_on", Form::Text, Is("\"127.0.0.1\""), "The host's address for `publish`."),
+        key("labels", Form::Values, None, "Labels of a container, beside cutover's own."),
+        key(
+            "pull",
+            Form::OneOf(&["auto", "always", "never"]),
+            Is("\"auto\""),
+            "When an image is pulled. `auto`: the registry says what the tag means now; an image that exists only here is taken as it is.",
+        ),
+        key("platform", Form::Text, Rule("the host's own"), "The platform of the image, as `linux/arm64`."),
+        key("network", Form::Table, None, "The container network that matters."),
+        key("container", Form::Table, None, "What the engine lets a container do and have."),
+        key("health", Form::Table, Rule("the image's own"), "The engine's health check of a container."),
+        key("build", Form::Table, None, "How the image is built."),
+        key("login", Form::Table, Rule("the one of `docker login`"), "The login for the image's registry."),
+        key("compose", Form::Table, None, "The Compose service that this is."),
         key(
             "artifact",
             Form::Path,
@@ -91,11 +145,24 @@ pub(super) const READY: Section = Section {
              `CUTOVER_INSTANCE`.",
         ),
         key("file", Form::Path, None, "This file exists. `{release}` and `{instance}` are replaced."),
+        key(
+            "fastcgi",
+            Form::Text,
+            None,
+            "A FastCGI request for this script (its path in the instance, or php-fpm's ping page), with a query after `?`, passes \
+             when `status` and `body` fit.",
+        ),
+        key("health", Form::True, None, "The engine's own health check of the container says healthy."),
         key("running", Form::True, Rule("for a worker"), "It keeps running for `stable_for`. Proves little."),
-        key("status", Form::Status, Is("\"200-399\""), "The statuses that pass; with `http`."),
+        key("status", Form::Status, Is("\"200-399\""), "The statuses that pass; with `http` and `fastcgi`."),
         key("host", Form::Text, Rule("the instance's address"), "The `Host` header; with `http`."),
         key("headers", Form::Values, None, "More request headers; with `http`."),
-        key("body", Form::Text, None, "Text that the first 64 KiB of the body must contain; with `http`."),
+        key(
+            "body",
+            Form::Text,
+            None,
+            "Text that the first 64 KiB of the body must contain; with `http` and `fastcgi`.",
+        ),
         key(
             "within",
             Form::Duration,
@@ -146,8 +213,10 @@ pub(super) const LIMITS: Section = Section {
             Form::Size,
             None,
             "Memory of its own (`RLIMIT_DATA`: heap, anonymous and private writable mappings). Leave it out for a \
-             JVM, whose own `-Xmx` says it better.",
+             JVM, whose own `-Xmx` says it better. A container: all its memory, beyond which the kernel kills.",
         ),
+        key("cpus", Form::Text, None, "Processors that a container may use, as `\"1.5\"`."),
+        key("pids", Form::Number, None, "Processes and threads that a container may have."),
         key("open_files", Form::Number, None, "Open descriptors (`RLIMIT_NOFILE`), at least 16."),
     ],
 };
@@ -168,6 +237,8 @@ pub(super) const LOGS: Section = Section {
             Is("5"),
             "How many files are kept of each stream, the current one included; 1 to 1000.",
         ),
+        key("driver", Form::Text, Is("\"json-file\""), "The engine's log driver for a container."),
+        key("options", Form::Values, None, "Options of another driver."),
     ],
 };
 

@@ -20,12 +20,16 @@ pub(super) fn read(reader: &Reader, place: &Place) -> BTreeMap<String, Secret> {
             .odd_value("env_file", reader.place_of("env_file"), "PORT is ignored")
             .hint("cutover gives each instance a port of its own, and sets PORT to it");
     }
-    for (name, value) in reader.values("env") {
-        if let Some(value) = checked(reader, place, name, &value) {
-            variables.insert(name.to_owned(), Secret::new(value));
-        }
-    }
+    variables.extend(table(reader, place, "env"));
     variables
+}
+
+/// Reads a table of variables.
+pub(super) fn table(reader: &Reader, place: &Place, key: &str) -> BTreeMap<String, Secret> {
+    let read = |(name, value): (&str, Located<String>)| {
+        Some((name.to_owned(), Secret::new(checked(reader, place, key, name, &value)?)))
+    };
+    reader.values(key).into_iter().filter_map(read).collect()
 }
 
 fn from_file(reader: &Reader, place: &Place, file: &Located<&str>) -> Vec<(String, Secret)> {
@@ -52,24 +56,24 @@ fn is_reserved(name: &str) -> bool {
 }
 
 /// The value with `${NAME}` replaced, if the name and the value are good. No message shows the value.
-fn checked(reader: &Reader, place: &Place, name: &str, value: &Located<String>) -> Option<String> {
-    let wrong = |message: String| reader.wrong_value("env", value.at, format!("{name}: {message}"));
+fn checked(reader: &Reader, place: &Place, key: &str, name: &str, value: &Located<String>) -> Option<String> {
+    let wrong = |message: String| reader.wrong_value(key, value.at, format!("{name}: {message}"));
     if name == "PORT" || is_reserved(name) {
         wrong("this variable is set by cutover".to_owned())
             .hint("remove it; each instance gets a port of its own, in PORT");
         return None;
     }
     if !env_file::is_name(name) {
-        reader.wrong_value("env", value.at, format_args!("{name:?} cannot name a variable")).hint_if(None);
+        reader.wrong_value(key, value.at, format_args!("{name:?} cannot name a variable")).hint_if(None);
         return None;
     }
     if value.value.contains('\0') {
         wrong("the value contains a NUL".to_owned()).hint_if(None);
         return None;
     }
-    if value.value.contains("{port}") {
+    if key == "env" && !reader.has("image") && value.value.contains("{port}") {
         reader
-            .odd_value("env", value.at, format_args!("{name}: {{port}} is not replaced here"))
+            .odd_value(key, value.at, format_args!("{name}: {{port}} is not replaced here"))
             .hint("use {port} in the command, or read the variable PORT");
     }
     match interpolate(&value.value, &place.surroundings.variables) {

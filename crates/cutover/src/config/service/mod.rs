@@ -3,8 +3,15 @@
 //! A mistake does not end the reading: its key counts as not given, so that everything else is still looked at. The result is
 //! only used when there was none.
 
+mod accessory;
+mod build;
 mod command;
+mod compose;
+mod container;
 mod env;
+mod kind;
+mod mounts;
+mod nginx;
 mod ports;
 mod process;
 mod program;
@@ -15,8 +22,10 @@ mod route;
 use std::path::{Path, PathBuf};
 
 use cutover_core::ServiceName;
-use cutover_core::spec::ServiceSpec;
+use cutover_core::spec::{BuildSpec, Check, ProxyRoute, RunSpec, ServiceSpec};
 
+use self::kind::Kind;
+use super::Composed;
 use super::locate::normal;
 use super::reader::Reader;
 use super::surroundings::Surroundings;
@@ -39,10 +48,16 @@ impl Place<'_> {
     }
 }
 
+pub(super) use accessory::read as read_accessory;
+
 /// A service, and where the parts stand that may conflict with other services.
 pub(super) struct Read {
     /// The service.
     pub(super) spec: ServiceSpec,
+    /// How its image is built, if it is.
+    pub(super) build: Option<BuildSpec>,
+    /// The Compose project that it is from.
+    pub(super) composed: Option<Composed>,
     /// Where its address stands.
     pub(super) listen_at: Offset,
     /// Where its ports stand.
@@ -51,18 +66,54 @@ pub(super) struct Read {
     pub(super) trusted_at: Offset,
 }
 
+impl Read {
+    /// Its route through our proxy, if it has one.
+    pub(super) fn route(&self) -> Option<&ProxyRoute> {
+        self.spec.route.as_ref()?.proxy()
+    }
+}
+
 /// Reads the service of a `[service.NAME]` table.
 pub(super) fn read(reader: &Reader, place: &Place) -> Option<Read> {
     let replicas = replicas(reader);
-    let route = route::read(reader);
-    let process = process::read(reader, place, replicas, route.kind);
-    let ready = ready::read(reader, place, route.kind);
+    let route = route::read(reader, place);
+    let kind = kind::read(reader);
+    let process = process::read(reader, place, replicas, route.kind, kind);
+    let container = container::read(reader, place, Some(replicas), &process);
+    let build = build::read(reader, place);
+    let compose = compose::read(reader, place);
+    if kind == Kind::Container {
+        kind::check_port(reader, kind, route.kind, container.port);
+    }
+    let found = compose.filter(|_| kind == Kind::Compose);
+    let found = found.map(|written| compose::resolve(reader, place, &written, &container));
+    let mut ready = ready::read(reader, place, route.kind, kind);
     let rollout = rollout::read(reader, place, &ready);
     let name = name(reader)?;
+    let (mut replicas, mut composed) = (replicas, None);
+    let run = match (kind, found) {
+        (Kind::Process, _) => RunSpec::Process(Box::new(process)),
+        (Kind::Compose, Some(found)) => {
+            let found = found?;
+            kind::check_port(reader, kind, route.kind, found.container.port);
+            if found.container.health.is_some() && !ready::is_chosen(reader) {
+                ready.check = Check::Health;
+            }
+            if !reader.has("replicas") {
+                replicas = found.resolved.replicas.unwrap_or(replicas);
+            }
+            let run = RunSpec::Container(Box::new(found.container.clone()));
+            composed = Some(found.into());
+            run
+        }
+        (Kind::Container | Kind::Compose, _) => RunSpec::Container(Box::new(container)),
+    };
     let project = place.project.to_owned();
     let anchor = reader.section("route");
     Some(Read {
-        spec: ServiceSpec { name, project, process, replicas, ready, route: route.spec, rollout },
+        spec: ServiceSpec { name, project, run, replicas, ready, route: route.spec, rollout },
+        build,
+        composed,
         listen_at: anchor.place_of("listen"),
         ports_at: reader.place_of("ports"),
         trusted_at: anchor.place_of("trusted"),

@@ -7,77 +7,93 @@ use crate::config::tree::{Node, Value};
 
 /// Reads `ports`.
 pub(super) fn read(reader: &Reader, replicas: u16) -> Ports {
-    let Some(node) = reader.node("ports") else { return Ports::Automatic };
-    let ports = match &node.value {
-        Value::List(items) => items.iter().filter_map(|item| one(reader, item)).collect(),
-        Value::Text(text) => range(reader, &Located { value: text, at: node.at }),
+    let ports = reader.node("ports").and_then(|node| fixed(reader, "ports", node, replicas));
+    ports.map_or(Ports::Automatic, Ports::Fixed)
+}
+
+/// Ports that are given one by one, under any key; enough for two releases side by side.
+pub(super) fn fixed(reader: &Reader, key: &'static str, node: &Node, replicas: u16) -> Option<Vec<u16>> {
+    let list = List { reader, key };
+    let ports: Vec<u16> = match &node.value {
+        Value::List(items) => items.iter().filter_map(|item| list.one(item)).collect(),
+        Value::Text(text) => list.range(&Located { value: text, at: node.at }),
         _ => {
-            reader.wrong("ports", node);
-            return Ports::Automatic;
+            reader.wrong(key, node);
+            return None;
         }
     };
     if let Value::List(items) = &node.value
         && items.len() != ports.len()
     {
-        return Ports::Automatic;
+        return None;
     }
-    check_distinct(reader, node, &ports);
-    check_enough(reader, node, &ports, replicas);
-    Ports::Fixed(ports)
+    list.check_distinct(node, &ports);
+    list.check_enough(node, &ports, replicas);
+    Some(ports)
 }
 
-fn one(reader: &Reader, item: &Node) -> Option<u16> {
-    let port = match &item.value {
-        Value::Integer(number) => *number,
-        other => {
-            let message = format!("expected a port number, found {}", other.described());
-            reader.wrong_value("ports", item.at, message).hint("write for example [8081, 8082], or \"8081-8084\"");
-            return None;
+/// A list of ports that is being read.
+struct List<'a, 'r> {
+    reader: &'a Reader<'r>,
+    key: &'static str,
+}
+
+impl List<'_, '_> {
+    fn one(&self, item: &Node) -> Option<u16> {
+        let port = match &item.value {
+            Value::Integer(number) => *number,
+            other => {
+                let message = format!("expected a port number, found {}", other.described());
+                self.reader
+                    .wrong_value(self.key, item.at, message)
+                    .hint("write for example [8081, 8082], or \"8081-8084\"");
+                return None;
+            }
+        };
+        let valid = u16::try_from(port).ok().filter(|port| *port > 0);
+        if valid.is_none() {
+            self.reader
+                .wrong_value(self.key, item.at, format_args!("expected a port from 1 to 65535, found {port}"))
+                .hint_if(None);
         }
-    };
-    let valid = u16::try_from(port).ok().filter(|port| *port > 0);
-    if valid.is_none() {
-        reader
-            .wrong_value("ports", item.at, format_args!("expected a port from 1 to 65535, found {port}"))
-            .hint_if(None);
+        valid
     }
-    valid
-}
 
-fn range(reader: &Reader, text: &Located<&String>) -> Vec<u16> {
-    let port = |text: &str| text.trim().parse::<u16>().ok().filter(|port| *port > 0);
-    let ends = text.value.split_once('-').and_then(|(first, last)| Some((port(first)?, port(last)?)));
-    match ends {
-        Some((first, last)) if first <= last => (first..=last).collect(),
-        Some((first, last)) => {
-            let message = format_args!("the range {:?} ends before it begins", text.value);
-            reader.wrong_value("ports", text.at, message).hint(format!("write \"{last}-{first}\""));
-            Vec::new()
-        }
-        None => {
-            let message = format_args!("expected a range of ports from 1 to 65535, found {:?}", text.value);
-            reader.wrong_value("ports", text.at, message).hint("write for example \"8081-8084\"");
-            Vec::new()
+    fn range(&self, text: &Located<&String>) -> Vec<u16> {
+        let port = |text: &str| text.trim().parse::<u16>().ok().filter(|port| *port > 0);
+        let ends = text.value.split_once('-').and_then(|(first, last)| Some((port(first)?, port(last)?)));
+        match ends {
+            Some((first, last)) if first <= last => (first..=last).collect(),
+            Some((first, last)) => {
+                let message = format_args!("the range {:?} ends before it begins", text.value);
+                self.reader.wrong_value(self.key, text.at, message).hint(format!("write \"{last}-{first}\""));
+                Vec::new()
+            }
+            None => {
+                let message = format_args!("expected a range of ports from 1 to 65535, found {:?}", text.value);
+                self.reader.wrong_value(self.key, text.at, message).hint("write for example \"8081-8084\"");
+                Vec::new()
+            }
         }
     }
-}
 
-fn check_distinct(reader: &Reader, node: &Node, ports: &[u16]) {
-    let mut sorted = ports.to_vec();
-    sorted.sort_unstable();
-    if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-        reader.wrong_value("ports", node.at, format_args!("{} stands there twice", twice[0])).hint_if(None);
+    fn check_distinct(&self, node: &Node, ports: &[u16]) {
+        let mut sorted = ports.to_vec();
+        sorted.sort_unstable();
+        if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+            self.reader.wrong_value(self.key, node.at, format_args!("{} stands there twice", twice[0])).hint_if(None);
+        }
     }
-}
 
-fn check_enough(reader: &Reader, node: &Node, ports: &[u16], replicas: u16) {
-    let (have, need) = (ports.len(), 2 * usize::from(replicas));
-    let is_mistake_already = ports.is_empty() && matches!(node.value, Value::Text(_));
-    if have < need && !is_mistake_already {
-        let (port, replica) = (plural(have, "port"), plural(replicas.into(), "replica"));
-        reader.wrong_value("ports", node.at, format_args!("{port} for {replica}: {need} are needed")).hint(format!(
-            "while a deployment runs, two releases of {replica} run side by side: 2 × {replicas} = {need}"
-        ));
+    fn check_enough(&self, node: &Node, ports: &[u16], replicas: u16) {
+        let (have, need) = (ports.len(), 2 * usize::from(replicas));
+        let is_mistake_already = ports.is_empty() && matches!(node.value, Value::Text(_));
+        if have < need && !is_mistake_already {
+            let (port, replica) = (plural(have, "port"), plural(replicas.into(), "replica"));
+            self.reader.wrong_value(self.key, node.at, format_args!("{port} for {replica}: {need} are needed")).hint(
+                format!("while a deployment runs, two releases of {replica} run side by side: 2 × {replicas} = {need}"),
+            );
+        }
     }
 }
 

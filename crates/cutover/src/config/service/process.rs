@@ -6,17 +6,18 @@ use cutover_core::spec::{LimitSpec, LogSpec, ProcessSpec, RestartSpec, StopSpec}
 use cutover_core::unit::ByteSize;
 
 use super::route::Kind;
-use super::{Place, command, env, ports, program};
+use super::{Place, command, env, kind, ports, program};
 use crate::config::reader::{Located, Reader, Zero};
 
 /// Reads the keys of the service itself, and its tables `stop`, `limits`, `logs` and `restart`.
-pub(super) fn read(reader: &Reader, place: &Place, replicas: u16, route: Kind) -> ProcessSpec {
+pub(super) fn read(reader: &Reader, place: &Place, replicas: u16, route: Kind, kind: kind::Kind) -> ProcessSpec {
+    let is_process = kind == kind::Kind::Process;
     let artifact = existing_path(reader, place, "artifact");
-    let directory = directory(reader, place, artifact.as_ref());
+    let directory = if is_process { directory(reader, place, artifact.as_ref()) } else { None };
     let ports = ports::read(reader, replicas);
     let env = env::read(reader, place);
     let command = command::read(reader, "command");
-    if let Some(command) = &command {
+    if let Some(command) = command.as_ref().filter(|_| is_process) {
         command::check_placeholders(reader, command, artifact.is_some(), route);
         command::check_artifact_used(reader, command, artifact.as_ref(), directory.as_ref());
         let path = env.get("PATH").map(|path| path.reveal()).or(place.surroundings.path());
@@ -31,7 +32,7 @@ pub(super) fn read(reader: &Reader, place: &Place, replicas: u16, route: Kind) -
         artifact,
         directory,
         env,
-        user: user(reader),
+        user: if is_process { user(reader) } else { None },
         ports,
         stop: stop(&reader.section("stop")),
         limits: limits(&reader.section("limits")),
@@ -91,7 +92,7 @@ fn user(reader: &Reader) -> Option<String> {
     Some(name.to_owned())
 }
 
-fn stop(reader: &Reader) -> StopSpec {
+pub(super) fn stop(reader: &Reader) -> StopSpec {
     let default = StopSpec::default();
     let signals = ["TERM", "INT", "QUIT", "HUP", "USR1", "USR2"].map(|signal| (signal, signal.to_owned()));
     StopSpec {
@@ -100,14 +101,14 @@ fn stop(reader: &Reader) -> StopSpec {
     }
 }
 
-fn limits(reader: &Reader) -> LimitSpec {
+pub(super) fn limits(reader: &Reader) -> LimitSpec {
     LimitSpec {
         memory: reader.size("memory", 1 << 20),
         open_files: reader.number("open_files", 16..=1_000_000_000u64).map(|files| files.value),
     }
 }
 
-fn logs(reader: &Reader) -> LogSpec {
+pub(super) fn logs(reader: &Reader) -> LogSpec {
     let default = LogSpec::default();
     let least = ByteSize(4 << 10).0;
     LogSpec {

@@ -5,15 +5,18 @@ use std::time::Duration;
 use cutover_core::spec::{Check, ReadySpec, WarmUp};
 
 use super::route::Kind;
-use super::{Place, command, rollout};
+use super::{Place, command, kind, rollout};
 use crate::config::reader::{Located, Reader, Zero};
 use crate::config::tree::Value;
+
+/// The checks, strictest first.
+const CHECKS: &[&str] = &["http", "fastcgi", "tcp", "command", "file", "health", "running"];
 
 /// The keys that only a check by HTTP has.
 const HTTP_DETAILS: &[&str] = &["status", "host", "headers", "body"];
 
 /// Reads the `ready` table of a service.
-pub(super) fn read(service: &Reader, place: &Place, route: Kind) -> ReadySpec {
+pub(super) fn read(service: &Reader, place: &Place, route: Kind, kind: kind::Kind) -> ReadySpec {
     let reader = service.section("ready");
     let default = ReadySpec::default();
     let wait = |key, zero| reader.duration(key, zero);
@@ -26,6 +29,9 @@ pub(super) fn read(service: &Reader, place: &Place, route: Kind) -> ReadySpec {
         warm_up: warm_up(&reader, route),
     };
     check_times(&reader, &spec);
+    if spec.check == Check::Health && kind == kind::Kind::Process {
+        reader.wrong_value("health", reader.place_of("health"), "only a container has a health check").hint_if(None);
+    }
     spec
 }
 
@@ -47,10 +53,15 @@ fn check_times(reader: &Reader, spec: &ReadySpec) {
     }
 }
 
+/// Whether a check is written.
+pub(super) fn is_chosen(service: &Reader) -> bool {
+    let reader = service.section("ready");
+    CHECKS.iter().any(|key| reader.has(key))
+}
+
 /// The one check that is written, or the one that fits the route.
 fn check(reader: &Reader, place: &Place, route: Kind) -> Check {
-    let written: Vec<&str> =
-        ["http", "tcp", "command", "file", "running"].into_iter().filter(|key| reader.has(key)).collect();
+    let written: Vec<&str> = CHECKS.iter().copied().filter(|key| reader.has(key)).collect();
     if let [_, second, ..] = written[..] {
         reader
             .wrong_value(
@@ -65,12 +76,12 @@ fn check(reader: &Reader, place: &Place, route: Kind) -> Check {
         Kind::Tcp => "tcp",
         Kind::Worker => "running",
     });
-    if chosen != "http" {
-        refuse_details(reader, chosen);
-    }
+    refuse_details(reader, chosen);
     let check = match chosen {
         "http" => Some(http(reader)),
+        "fastcgi" => fastcgi(reader),
         "tcp" => only_true(reader, "tcp", Check::Tcp),
+        "health" => only_true(reader, "health", Check::Health),
         "command" => asked_command(reader, place),
         "file" => file(reader, place),
         _ => only_true(reader, "running", Check::Running),
@@ -79,7 +90,12 @@ fn check(reader: &Reader, place: &Place, route: Kind) -> Check {
 }
 
 fn refuse_details(reader: &Reader, chosen: &str) {
-    for key in HTTP_DETAILS.iter().filter(|key| reader.has(key)) {
+    let details: &[&str] = match chosen {
+        "http" => &[],
+        "fastcgi" => &["host", "headers"],
+        _ => HTTP_DETAILS,
+    };
+    for key in details.iter().filter(|key| reader.has(key)) {
         reader
             .wrong_value(
                 key,
@@ -116,6 +132,20 @@ fn http(reader: &Reader) -> Check {
         status: status(reader).unwrap_or((200, 399)),
         body: reader.text("body").map(|body| body.value.to_owned()),
     }
+}
+
+/// A script and its query.
+fn fastcgi(reader: &Reader) -> Option<Check> {
+    let script = reader.plain("fastcgi")?;
+    let (path, query) = script.value.split_once('?').unwrap_or((script.value, ""));
+    if !path.starts_with('/') {
+        reader
+            .wrong_value("fastcgi", script.at, format_args!("expected a path that begins with /, found {path:?}"))
+            .hint("the script's whole path inside the instance (SCRIPT_FILENAME), or php-fpm's ping.path");
+    }
+    let body = reader.text("body").map(|body| body.value.to_owned());
+    let status = status(reader).unwrap_or((200, 399));
+    Some(Check::FastCgi { script: path.to_owned(), query: query.to_owned(), status, body })
 }
 
 fn http_path(reader: &Reader, key: &str, path: &Located<&str>) -> String {

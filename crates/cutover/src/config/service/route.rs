@@ -1,10 +1,11 @@
-//! The route: where the proxy listens, and what it takes there.
+//! The route: where the proxy listens, and what it takes there; or the nginx that sends the traffic.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use cutover_core::spec::{RouteKind, RouteSpec};
+use cutover_core::spec::{ProxyRoute, RouteKind, RouteSpec};
 use cutover_core::table::{Balance, Limits, Network};
 
+use super::{Place, nginx};
 use crate::config::reader::{Located, Reader, Zero};
 use crate::config::tree::Value;
 
@@ -28,18 +29,37 @@ pub(super) struct Route {
 }
 
 /// Reads the `route` table of a service.
-pub(super) fn read(service: &Reader) -> Route {
+pub(super) fn read(service: &Reader, place: &Place) -> Route {
     let reader = service.section("route");
     if !reader.is_written() {
         return Route { kind: Kind::Worker, spec: None };
     }
     let tcp = reader.flag("tcp").is_some_and(|tcp| tcp.value);
+    let nginx = reader.section("nginx");
+    if nginx.is_written() {
+        for key in ["listen", "hosts", "path", "balance", "trusted", "limits"] {
+            if reader.has(key) {
+                let message = "is for cutover's proxy, and cannot stand beside nginx";
+                reader.wrong_value(key, reader.place_of(key), message).hint("remove it, or the nginx table");
+            }
+        }
+        let kind = if tcp { Kind::Tcp } else { Kind::Http };
+        let spec = nginx::read(service, &nginx, place).map(|nginx| RouteSpec::Nginx(Box::new(nginx)));
+        return Route { kind, spec };
+    }
+    if !reader.has("listen") {
+        let hint =
+            "write where the proxy listens, such as \":80\"; or name an nginx in a table [service.NAME.route.nginx]";
+        let hint = hint.replace("NAME", service.name);
+        reader.mistake(reader.at, format!("{}: missing", reader.path_of("listen"))).hint(hint);
+    }
     let (kind, carries) = if tcp { (Kind::Tcp, tcp_route(&reader)) } else { (Kind::Http, http_route(&reader)) };
     let balance = [("least_connections", Balance::LeastConnections), ("round_robin", Balance::RoundRobin)];
     let balance = reader.one_of("balance", &balance).unwrap_or_default();
     let trusted = trusted(&reader);
     let limits = limits(&reader.section("limits"), tcp);
-    let spec = listen(&reader).map(|listen| RouteSpec { listen, kind: carries, balance, trusted, limits });
+    let spec =
+        listen(&reader).map(|listen| RouteSpec::Proxy(ProxyRoute { listen, kind: carries, balance, trusted, limits }));
     Route { kind, spec }
 }
 

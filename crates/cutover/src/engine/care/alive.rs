@@ -36,7 +36,7 @@ impl Parts {
         let exit = self.world.runtime.exited(id).await;
         tracing::warn!("{id} {exit}");
         self.record(service, Event::InstanceDied { instance: id.clone(), exit: exit.to_string() }).await;
-        self.publish().await;
+        self.publish(service).await;
     }
 
     /// Starts it again. What does not come back in time is tried again, after a longer pause.
@@ -45,9 +45,9 @@ impl Parts {
             return tokio::time::sleep(RETRY).await;
         };
         // The router must not give it requests as soon as it listens, before it is ready: its death has to be in force.
-        self.publish().await;
+        self.publish(service).await;
         let attempt = 1 + self.ledger.state(service).instances.get(id).map_or(0, |instance| instance.attempt);
-        self.sleep_until(since + revive_pause(&release.spec.process.restart, attempt)).await;
+        self.sleep_until(since + revive_pause(release.spec.run.restart(), attempt)).await;
         self.record(service, Event::InstanceRevived { instance: id.clone(), attempt }).await;
         let limit = self.now() + release.spec.ready.within + release.spec.ready.stable_for;
         let back = async {
@@ -57,11 +57,11 @@ impl Parts {
         match back.await {
             Ok(()) => {
                 self.record(service, Event::InstanceBack { instance: id.clone() }).await;
-                self.publish().await;
+                self.publish(service).await;
             }
             Err(failure) => {
                 tracing::warn!("{id} did not come back: {failure}");
-                let _ = self.world.runtime.stop(id, &release.spec.process.stop).await;
+                let _ = self.world.runtime.stop(id, release.spec.run.stop()).await;
                 self.record(service, Event::InstanceDied { instance: id.clone(), exit: failure.summary }).await;
             }
         }

@@ -42,7 +42,7 @@ impl Parts {
     /// Stops an instance when it has nothing in hand. Requests have the drain time once more at most, streams until `until`,
     /// and then until soon after they were closed.
     pub(super) async fn retire_in_time(&self, service: &ServiceName, instance: &InstanceId, until: Timestamp) {
-        self.publish().await;
+        self.publish(service).await;
         let drain_time = self.drain_time(service, std::slice::from_ref(instance));
         let mut requests_until = None;
         let mut closed = false;
@@ -99,7 +99,7 @@ impl Parts {
 
     async fn stop_and_record(&self, service: &ServiceName, instance: &InstanceId, streams: u64) {
         let release = self.release(service, instance.release).ok();
-        let stop = release.map_or_else(StopSpec::default, |release| release.spec.process.stop.clone());
+        let stop = release.map_or_else(StopSpec::default, |release| release.spec.run.stop().clone());
         let how = loop {
             match self.world.runtime.stop(instance, &stop).await {
                 Ok(stopped) if stopped.killed => break "ignored its stop signal and was killed".to_owned(),
@@ -121,7 +121,7 @@ impl Parts {
                 Ok::<_, super::super::port::JournalError>(if gone { Vec::new() } else { vec![event.clone()] })
             });
             match decided.await {
-                Ok(_) => return self.publish().await,
+                Ok(_) => return self.publish(service).await,
                 Err(_) => tokio::time::sleep(super::super::RETRY).await,
             }
         }

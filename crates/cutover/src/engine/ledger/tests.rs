@@ -110,8 +110,8 @@ async fn a_release_that_is_saved_while_events_are_written_stays() {
 fn release() -> Release {
     let spec: ServiceSpec = serde_json::from_value(serde_json::json!({
         "name": "web", "project": "test", "replicas": 1, "route": null, "rollout": {},
-        "process": { "command": ["true"], "artifact": null, "directory": null, "env": {}, "user": null,
-            "ports": "automatic", "stop": {}, "limits": {}, "logs": {}, "restart": {} },
+        "run": { "process": { "command": ["true"], "artifact": null, "directory": null, "env": {}, "user": null,
+            "ports": "automatic", "stop": {}, "limits": {}, "logs": {}, "restart": {} } },
         "ready": { "check": "tcp", "within": "1s", "stable_for": "0s", "passes": 1, "timeout": "1s", "warm_up": null },
     }))
     .unwrap();

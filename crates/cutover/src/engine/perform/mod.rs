@@ -8,14 +8,14 @@ mod register;
 mod start;
 mod watch;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use cutover_core::plan::Step;
 use cutover_core::{Failure, InstanceId, ServiceName, Timestamp};
 
 use super::Parts;
 use super::drive::out_of_time;
-use super::port::{ProbeTarget, ReleaseOrder};
+use super::port::{ProbeTarget, Progress, ReleaseOrder};
 
 impl Parts {
     /// Carries out a step, until the given time at most.
@@ -31,13 +31,15 @@ impl Parts {
                 let order = ReleaseOrder {
                     service: service.clone(),
                     release: release.number,
-                    spec: release.spec.process.clone(),
+                    spec: release.spec.run.clone(),
                     fingerprint: release.fingerprint.clone(),
                 };
-                let prepared = self.in_time(step, until, self.world.runtime.prepare(&order)).await?;
+                let prepared =
+                    self.in_time(step, until, self.world.runtime.prepare(&order, &self.progress(service))).await?;
+                self.progress.lock().unwrap_or_else(PoisonError::into_inner).remove(service);
                 prepared.map_err(|e| Failure::because(format!("could not prepare release {}", release.number), &e))
             }
-            Step::Start { instances } => self.start_all(service, instances).await,
+            Step::Adopt { instances } | Step::Start { instances } => self.start_all(service, instances).await,
             Step::Ready { instances, .. } => self.await_ready(service, instances, until).await,
             Step::WarmUp { instances } => self.warm_up(service, instances, until).await,
             Step::Smoke { instance, .. } => self.smoke(service, instance, until).await,
@@ -51,12 +53,12 @@ impl Parts {
             Step::Watch { instances, .. } => self.watch(service, instances, until).await,
             Step::Commit { .. } => Ok(()),
             Step::Retire { instances } => {
-                self.publish().await;
+                self.publish(service).await;
                 self.retire_now(service, instances).await;
                 Ok(())
             }
             Step::Prune { releases, instances } => {
-                self.publish().await;
+                self.publish(service).await;
                 self.prune(service, releases, instances).await;
                 Ok(())
             }
@@ -71,6 +73,14 @@ impl Parts {
         work: impl Future<Output = T>,
     ) -> Result<T, Failure> {
         tokio::time::timeout(until.since(self.now()), work).await.map_err(|_| out_of_time(step))
+    }
+
+    /// Where a step of this service tells how far it has come.
+    fn progress(&self, service: &ServiceName) -> Progress {
+        let (lines, service) = (self.progress.clone(), service.clone());
+        Progress::new(move |line| {
+            lines.lock().unwrap_or_else(PoisonError::into_inner).insert(service.clone(), line);
+        })
     }
 
     /// Where an instance is to be looked at.

@@ -1,7 +1,9 @@
 //! The readiness gate, the warm-up and the smoke command: everything that is asked of an instance before it gets traffic.
 
+use std::time::Duration;
+
 use cutover_core::rule::{Gate, GateAnswer};
-use cutover_core::spec::ReadySpec;
+use cutover_core::spec::{Check, ReadySpec};
 use cutover_core::unit::duration;
 use cutover_core::{Failure, InstanceId, ServiceName, Timestamp};
 use futures_util::future::try_join_all;
@@ -47,7 +49,7 @@ impl Parts {
 
     async fn poll(&self, spec: &ReadySpec, at: &ProbeTarget, gate: &mut Gate) {
         loop {
-            let outcome = self.world.prober.probe(&spec.check, at, spec.timeout).await;
+            let outcome = self.probe(&spec.check, at, spec.timeout).await;
             match gate.probed(spec, self.now(), outcome) {
                 GateAnswer::Ready => return,
                 GateAnswer::Again(pause) => tokio::time::sleep(pause).await,
@@ -71,7 +73,23 @@ impl Parts {
     pub(super) async fn with_evidence(&self, failure: Failure, instance: &InstanceId) -> Failure {
         let runtime = &self.world.runtime;
         let hint = runtime.diagnose(instance).await;
-        Failure { hint: hint.or(failure.hint), log: runtime.tail(instance, LOG_LINES).await, ..failure }
+        Failure { hint: hint.or(failure.hint), log: self.last_words(instance).await, ..failure }
+    }
+
+    /// One try. What only the runtime can tell is asked there.
+    pub(super) async fn probe(&self, check: &Check, at: &ProbeTarget, timeout: Duration) -> Result<(), String> {
+        match check {
+            Check::Health => {
+                let asked = tokio::time::timeout(timeout, self.world.runtime.health(&at.instance)).await;
+                asked.unwrap_or_else(|_| Err(format!("no answer within {}", duration::text(timeout))))
+            }
+            check => self.world.prober.probe(check, at, timeout).await,
+        }
+    }
+
+    async fn last_words(&self, instance: &InstanceId) -> Vec<String> {
+        let lines = self.world.runtime.logs(instance, LOG_LINES).await;
+        lines.into_iter().map(|line| line.text).collect()
     }
 
     /// Makes the warm-up requests to all; an instance that exits meanwhile fails.

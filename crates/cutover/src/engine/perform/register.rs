@@ -19,7 +19,7 @@ impl Parts {
         instances: &[InstanceId],
         until: Timestamp,
     ) -> Result<(), Failure> {
-        self.publish_by(until).await?;
+        self.publish_by(service, until).await?;
         for instance in instances {
             self.see(service, Some(instance), &[], until).await?;
         }
@@ -34,7 +34,7 @@ impl Parts {
         to: &[InstanceId],
         until: Timestamp,
     ) -> Result<(), Failure> {
-        self.publish_by(until).await?;
+        self.publish_by(service, until).await?;
         self.note_shifted(service);
         if to.is_empty() {
             return Ok(());
@@ -43,10 +43,10 @@ impl Parts {
         self.see(service, None, &serving, until).await
     }
 
-    /// Publishes the table; fails when the router refuses it, or does not answer in time.
-    pub(in super::super) async fn publish_by(&self, until: Timestamp) -> Result<(), Failure> {
+    /// Publishes what is known of a service; fails when the router refuses it, or does not answer in time.
+    pub(in super::super) async fn publish_by(&self, service: &ServiceName, until: Timestamp) -> Result<(), Failure> {
         loop {
-            let error = match self.board.publish().await {
+            let error = match self.board.publish(service).await {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };

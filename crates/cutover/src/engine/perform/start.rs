@@ -25,7 +25,8 @@ impl Parts {
         let release = self.release(service, instance.release)?;
         let known = self.ledger.state(service).instances.get(instance).cloned();
         let attempt = known.as_ref().map_or(0, |known| known.attempt);
-        let order = StartOrder { instance: instance.clone(), attempt, spec: release.spec.process.clone() };
+        let (spec, fingerprint) = (release.spec.run.clone(), release.fingerprint.clone());
+        let order = StartOrder { instance: instance.clone(), attempt, spec, fingerprint };
         let started = self.world.runtime.start(&order).await;
         let address = started.map_err(|error| Failure::because(format!("{instance} did not start"), &error))?;
         if known.and_then(|known| known.address) != Some(address) {

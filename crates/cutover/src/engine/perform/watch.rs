@@ -57,7 +57,7 @@ impl Parts {
         let release = self.release(service, instance.release)?;
         let at = self.target(service, instance)?;
         let ready = &release.spec.ready;
-        let outcome = self.world.prober.probe(&ready.check, &at, ready.timeout).await;
+        let outcome = self.probe(&ready.check, &at, ready.timeout).await;
         outcome.map_err(|came_back| Failure::new(format!("{instance} fails its probe: {came_back}")))
     }
 }

@@ -12,7 +12,9 @@ use cutover_core::Timestamp;
 pub use journal::{Journal, JournalError};
 pub use prober::{ProbeTarget, Prober, SmokeFailure};
 pub use router::{Glance, Return, Router, RouterError};
-pub use runtime::{Exit, ReleaseOrder, Runtime, RuntimeError, Seen, StartOrder, Stopped};
+pub use runtime::{
+    Adoptable, Exit, LogLine, LogStream, Progress, ReleaseOrder, Runtime, RuntimeError, Seen, StartOrder, Stopped,
+};
 
 /// The time of day.
 pub trait Clock: Send + Sync {

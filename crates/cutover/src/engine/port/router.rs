@@ -1,6 +1,6 @@
 //! What the engine asks of whatever sends traffic to instances.
 
-use std::net::SocketAddr;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,11 +12,25 @@ use cutover_core::{Failure, InstanceId, ServiceName};
 /// Sends traffic to instances, as the table says.
 #[async_trait]
 pub trait Router: Send + Sync {
-    /// Whether this address, which is not listened on yet, could be.
-    async fn can_listen(&self, address: SocketAddr) -> Result<(), Failure>;
+    /// Whether traffic could be sent by this route, which is not in force yet: nobody else listens on its address; the
+    /// configuration that is to be written can be, and is good as it is.
+    async fn can_route(&self, route: &RouteSpec) -> Result<(), Failure>;
 
-    /// Puts a table in force. When this returns, no request that comes in later is treated by an older one.
+    /// Puts a table in force, as far as our proxy carries it. When this returns, no request that comes in later through the
+    /// proxy is treated by an older one.
     async fn publish(&self, table: &Table) -> Result<(), RouterError>;
+
+    /// Puts in force what a table says about one service that something else than our proxy sends traffic to. It was given to
+    /// [`Router::publish`] before. Services do not wait for each other here: one may have trouble that is its own.
+    async fn publish_front(&self, service: &ServiceName, table: &Table) -> Result<(), RouterError> {
+        let _ = (service, table);
+        Ok(())
+    }
+
+    /// What a person should know about how services are reached, by service: a file that somebody edited.
+    async fn notes(&self) -> BTreeMap<ServiceName, Vec<String>> {
+        BTreeMap::new()
+    }
 
     /// All counters.
     async fn stats(&self) -> Result<Stats, RouterError>;

@@ -2,12 +2,15 @@
 //!
 //! **Invariant.** Every call may be made twice with the same outcome: after a crash the engine repeats what it had begun.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use cutover_core::spec::{ProcessSpec, StopSpec};
+use cutover_core::spec::{RunSpec, StopSpec};
 use cutover_core::{Failure, InstanceId, ReleaseNo, ServiceName};
+use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
 /// Starts, stops and observes instances.
@@ -15,11 +18,11 @@ use serde::{Deserialize, Serialize};
 pub trait Runtime: Send + Sync {
     /// The content of what a release would run, as a digest: two equal digests mean nothing changed. `None` if it runs in
     /// place, so that nobody can tell.
-    async fn fingerprint(&self, spec: &ProcessSpec) -> Result<Option<String>, RuntimeError>;
+    async fn fingerprint(&self, spec: &RunSpec) -> Result<Option<String>, RuntimeError>;
 
-    /// Copies the release's artifact to where its instances run from. Fails if it no longer has the digest of the order.
-    /// A copy that was cut short is begun anew; a finished one is kept.
-    async fn prepare(&self, order: &ReleaseOrder) -> Result<(), RuntimeError>;
+    /// Brings what the release runs to where its instances run from: copies its artifact, or pulls its image. Fails if that
+    /// no longer has the digest of the order. What was cut short is begun anew; what is finished is kept.
+    async fn prepare(&self, order: &ReleaseOrder, progress: &Progress) -> Result<(), RuntimeError>;
 
     /// Starts an instance, or finds the one that an earlier call started, also if it has exited since.
     async fn start(&self, order: &StartOrder) -> Result<SocketAddr, RuntimeError>;
@@ -33,11 +36,34 @@ pub trait Runtime: Send + Sync {
     /// Waits until the instance is not running (at once if it is not), and tells how it ended.
     async fn exited(&self, instance: &InstanceId) -> Exit;
 
-    /// The last lines it wrote, both streams, oldest first.
-    async fn tail(&self, instance: &InstanceId, lines: usize) -> Vec<String>;
+    /// The last lines it wrote, both streams, oldest first as far as that can be told.
+    async fn logs(&self, instance: &InstanceId, lines: usize) -> Vec<LogLine>;
+
+    /// The lines it writes from now on, until it ends.
+    fn follow(&self, instance: &InstanceId) -> BoxStream<'static, LogLine>;
+
+    /// The peers of the connections that are open to the instance's own address, whoever made them: what a router that
+    /// does not count has in hand. `None` if that cannot be seen.
+    async fn connections(&self, instance: &InstanceId) -> Option<BTreeSet<SocketAddr>>;
 
     /// What may be wrong with an instance that does not get ready, as far as it can be seen from outside.
     async fn diagnose(&self, instance: &InstanceId) -> Option<String>;
+
+    /// What runs of this already without being ours, and could be taken over as it is.
+    async fn adoptable(&self, spec: &RunSpec) -> Result<Vec<Adoptable>, RuntimeError> {
+        let _ = spec;
+        Ok(Vec::new())
+    }
+
+    /// Forgets an instance that was taken over, and leaves it running. Fine if it is not known.
+    async fn let_go(&self, instance: &InstanceId) -> Result<(), RuntimeError> {
+        Err(RuntimeError::Unknown(instance.clone()))
+    }
+
+    /// What the engine's own health check of a container says; `Err` if it is not (yet) healthy, or has none.
+    async fn health(&self, instance: &InstanceId) -> Result<(), String> {
+        Err(format!("{instance} has no health check of its own"))
+    }
 
     /// What speaks against running this many more beside those that run, as far as memory goes, judged by what those take.
     async fn cramped(&self, running: &[InstanceId], more: usize) -> Option<String> {
@@ -60,9 +86,62 @@ pub struct ReleaseOrder {
     /// The release.
     pub release: ReleaseNo,
     /// What it runs.
-    pub spec: ProcessSpec,
+    pub spec: RunSpec,
     /// The digest that was seen while planning.
     pub fingerprint: Option<String>,
+}
+
+/// Where a runtime tells how far it has come with something that takes long: a line at a time, each in place of the last.
+#[derive(Clone)]
+pub struct Progress(Arc<dyn Fn(String) + Send + Sync>);
+
+impl Progress {
+    /// Hands each line to `to`.
+    pub fn new(to: impl Fn(String) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(to))
+    }
+
+    /// For those who do not want to know.
+    pub fn unheard() -> Self {
+        Self::new(drop)
+    }
+
+    /// Tells a line: `pulling: 3 of 5 layers, 12 of 40 MB`.
+    pub fn say(&self, line: impl Into<String>) {
+        (self.0)(line.into());
+    }
+}
+
+/// A line that an instance wrote, without its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// Where it was written to.
+    pub stream: LogStream,
+    /// What was written; what is not UTF-8 is replaced.
+    pub text: String,
+}
+
+/// Where a program writes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogStream {
+    /// Its standard output.
+    Stdout,
+    /// Its standard error.
+    Stderr,
+}
+
+impl LogStream {
+    /// Both, in the order in which they are told.
+    pub const ALL: [Self; 2] = [Self::Stdout, Self::Stderr];
+
+    /// Its name: `stdout` or `stderr`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
 }
 
 /// Which instance to start.
@@ -74,7 +153,19 @@ pub struct StartOrder {
     /// port if that is free.
     pub attempt: u32,
     /// What it runs.
-    pub spec: ProcessSpec,
+    pub spec: RunSpec,
+    /// The digest of what it runs, as the release has it.
+    pub fingerprint: Option<String>,
+}
+
+/// Something that runs without being ours. It is taken over by starting the instance that a specification says it becomes
+/// (`ContainerSpec::adopted`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Adoptable {
+    /// The container's id.
+    pub container: String,
+    /// The digest of what it runs.
+    pub fingerprint: String,
 }
 
 /// An instance as it is found.
@@ -86,7 +177,7 @@ pub struct Seen {
     pub attempt: u32,
     /// Its own address.
     pub address: SocketAddr,
-    /// Its process, while it runs.
+    /// Its main process, while it runs.
     pub pid: Option<u32>,
     /// How it ended, if it did.
     pub exit: Option<Exit>,

@@ -18,8 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Makes the request. An answer that names no instance is the proxy's own: nobody could take it.
 pub(super) async fn look(glance: &Glance<'_>) -> Result<Option<InstanceId>, Failure> {
-    let RouteKind::Http { hosts, path } = &glance.route.kind else { return Ok(None) };
-    let address = reachable(glance.route.listen);
+    let Some(route) = glance.route.proxy() else { return Ok(None) };
+    let RouteKind::Http { hosts, path } = &route.kind else { return Ok(None) };
+    let address = reachable(route.listen);
     let host = hosts.first().cloned().unwrap_or_else(|| address.to_string());
     let path = if glance.path.starts_with(path.as_str()) { glance.path } else { path };
     let summary = || format!("a request through the proxy ({host}{path} at {address}) was not answered as it should");

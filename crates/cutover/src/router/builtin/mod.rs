@@ -6,13 +6,13 @@
 mod keeper;
 mod look;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use cutover_core::spec::RouteSpec;
 use cutover_core::stats::{ServiceStats, Stats};
 use cutover_core::table::Table;
 use cutover_core::{Failure, InstanceId, ServiceName};
@@ -20,7 +20,7 @@ use cutover_proxy::client::{Client, ClientError, Info};
 use tokio::sync::{Mutex, mpsc};
 
 use crate::engine::port::{Glance, Return, Router, RouterError};
-use crate::runtime::process::sockets;
+use crate::runtime::sockets;
 
 /// The proxy process, seen from the agent.
 pub struct BuiltinRouter {
@@ -52,10 +52,17 @@ impl BuiltinRouter {
 
 #[async_trait]
 impl Router for BuiltinRouter {
-    async fn can_listen(&self, address: SocketAddr) -> Result<(), Failure> {
+    async fn can_route(&self, route: &RouteSpec) -> Result<(), Failure> {
+        let Some(address) = route.proxy().map(|route| route.listen) else { return Ok(()) };
         let Err(error) = std::net::TcpListener::bind(address) else { return Ok(()) };
         let failure = Failure::because(format!("the proxy could not listen on {address}"), &error);
         Err(match (error.kind(), sockets::holder(address.port())) {
+            // Docker's own stand-in for a container that publishes the port.
+            (std::io::ErrorKind::AddrInUse, Some(holder)) if holder.starts_with("docker-proxy") => failure.hint(format!(
+                "a container publishes this port (`docker ps --filter publish={port}` names it), and only when it lets go of the \
+                 port can the proxy have it: listen on another one and let nginx pass to that, or stop the container first",
+                port = address.port()
+            )),
             (std::io::ErrorKind::AddrInUse, Some(holder)) => failure.hint(format!("{holder} listens there")),
             (std::io::ErrorKind::PermissionDenied, _) => {
                 failure.hint("ports below 1024 need an agent that runs as root, or the capability to bind them")

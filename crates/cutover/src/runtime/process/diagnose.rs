@@ -7,6 +7,7 @@ use super::logs;
 use super::members;
 use super::record::Record;
 use super::sockets::{holder, listeners, open};
+use crate::engine::port::LogLine;
 
 const LINES: usize = 50;
 
@@ -23,7 +24,7 @@ pub fn diagnose(dir: &InstanceDir, record: &Record) -> Option<String> {
 }
 
 fn says_address_in_use(dir: &InstanceDir) -> bool {
-    let says = |line: &logs::LogLine| {
+    let says = |line: &LogLine| {
         let text = line.text.to_ascii_lowercase();
         text.contains("address already in use") || text.contains("eaddrinuse")
     };

@@ -28,26 +28,28 @@ pub mod order;
 pub mod party;
 pub mod record;
 pub mod signal;
-pub mod sockets;
 mod start;
 mod stop;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cutover_core::spec::{ProcessSpec, StopSpec};
-use cutover_core::{InstanceId, ReleaseNo, ServiceName};
+use cutover_core::spec::{ProcessSpec, RunSpec, StopSpec};
+use cutover_core::{Failure, InstanceId, ReleaseNo, ServiceName};
+use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
 use self::artifact::ArtifactError;
 use self::layout::{InstanceDir, Layout};
-use self::logs::{Follower, LogLine};
+use self::logs::Follower;
 use self::record::Record;
-use crate::engine::port::{Exit, ReleaseOrder, Runtime, RuntimeError, Seen, StartOrder, Stopped};
+use super::sockets;
+use crate::engine::port::{Exit, LogLine, Progress, ReleaseOrder, Runtime, RuntimeError, Seen, StartOrder, Stopped};
 
 /// The runtime of plain processes.
 #[derive(Debug, Clone)]
@@ -65,16 +67,9 @@ impl ProcessRuntime {
         Self { layout: Layout::new(state.as_ref()), supervisor: supervisor.into(), copying: Arc::default() }
     }
 
-    /// The last lines of an instance: of its standard output, then of its standard error. What of the two came first
-    /// cannot be told, for the program writes to the files itself and the lines carry no time.
-    pub async fn logs(&self, instance: &InstanceId, lines: usize) -> Vec<LogLine> {
-        let dir = self.dir(instance);
-        spawn_blocking(move || logs::last(&dir, lines)).await.unwrap_or_default()
-    }
-
-    /// The lines that an instance writes from now on, until it ends.
-    pub fn follow(&self, instance: &InstanceId) -> Follower {
-        Follower::new(self.dir(instance))
+    /// Whether this runtime keeps anything of an instance.
+    pub fn knows(&self, instance: &InstanceId) -> bool {
+        self.dir(instance).path().exists()
     }
 
     fn dir(&self, instance: &InstanceId) -> InstanceDir {
@@ -84,17 +79,19 @@ impl ProcessRuntime {
 
 #[async_trait]
 impl Runtime for ProcessRuntime {
-    async fn fingerprint(&self, spec: &ProcessSpec) -> Result<Option<String>, RuntimeError> {
+    async fn fingerprint(&self, spec: &RunSpec) -> Result<Option<String>, RuntimeError> {
+        let spec = process(spec)?;
         let Some(artifact) = spec.artifact.clone() else { return Ok(None) };
         Ok(Some(blocking(move || artifact::digest(&artifact)).await??))
     }
 
-    async fn prepare(&self, order: &ReleaseOrder) -> Result<(), RuntimeError> {
-        let Some(artifact) = order.spec.artifact.clone() else { return Ok(()) };
+    async fn prepare(&self, order: &ReleaseOrder, progress: &Progress) -> Result<(), RuntimeError> {
+        let Some(artifact) = process(&order.spec)?.artifact.clone() else { return Ok(()) };
         let copying = Arc::clone(&self.copying).lock_owned().await;
         let to = self.layout.copy(&order.service, order.release, &artifact);
         let release = self.layout.release(&order.service, order.release);
         let expected = order.fingerprint.clone();
+        progress.say(format!("copying {}", artifact.display()));
         let copy = move || {
             // Goes along, so that a caller who loses patience does not let a second copy begin beside this one.
             let _copying = copying;
@@ -128,8 +125,23 @@ impl Runtime for ProcessRuntime {
         }
     }
 
-    async fn tail(&self, instance: &InstanceId, lines: usize) -> Vec<String> {
-        self.logs(instance, lines).await.into_iter().map(|line| line.text).collect()
+    /// Of its standard output, then of its standard error: what of the two came first cannot be told, for the program
+    /// writes to the files itself and the lines carry no time.
+    async fn logs(&self, instance: &InstanceId, lines: usize) -> Vec<LogLine> {
+        let dir = self.dir(instance);
+        spawn_blocking(move || logs::last(&dir, lines)).await.unwrap_or_default()
+    }
+
+    fn follow(&self, instance: &InstanceId) -> BoxStream<'static, LogLine> {
+        let follower = Follower::new(self.dir(instance));
+        let next = |mut follower: Follower| async move { Some((follower.next().await?, follower)) };
+        stream::unfold(follower, next).boxed()
+    }
+
+    async fn connections(&self, instance: &InstanceId) -> Option<BTreeSet<SocketAddr>> {
+        let dir = self.dir(instance);
+        let look = move || Some(sockets::peers(Record::read(&dir).ok()??.address(), std::process::id()));
+        spawn_blocking(look).await.ok().flatten()
     }
 
     async fn diagnose(&self, instance: &InstanceId) -> Option<String> {
@@ -161,6 +173,11 @@ impl Runtime for ProcessRuntime {
         };
         blocking(discard).await?.map_err(failed(what))
     }
+}
+
+/// The process of a specification; whoever chose this runtime has looked that it is one.
+fn process(spec: &RunSpec) -> Result<&ProcessSpec, RuntimeError> {
+    spec.process().ok_or_else(|| RuntimeError::Other(Failure::new(format!("{} is not a process", spec.title()))))
 }
 
 /// What was tried, for an I/O error that does not say.

@@ -120,6 +120,7 @@ fn spawn(
 fn message(layout: &Layout, order: &StartOrder, before: Option<&Record>) -> std::io::Result<Order> {
     let id = &order.instance;
     let copy = |path| layout.copy(&id.service, id.release, path);
+    let process = order.spec.process().ok_or_else(|| std::io::Error::other("what it runs is not a process"))?;
     Ok(Order {
         layout: layout.clone(),
         attempt: order.attempt,
@@ -128,8 +129,8 @@ fn message(layout: &Layout, order: &StartOrder, before: Option<&Record>) -> std:
             instance: id.clone(),
             run: RunId::random()?,
             port: 0,
-            artifact: order.spec.artifact.as_deref().map(copy),
-            spec: order.spec.clone(),
+            artifact: process.artifact.as_deref().map(copy),
+            spec: process.clone(),
         },
     })
 }

@@ -68,5 +68,5 @@ pub fn tcp(address: SocketAddr, service: &str) -> Listener {
 
 /// A table whose generation is set when it is published.
 pub fn table(listeners: Vec<Listener>, services: Vec<Service>) -> Table {
-    Table { generation: Generation(0), listeners, services }
+    Table { generation: Generation(0), listeners, services, ..Table::default() }
 }

@@ -11,7 +11,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{LONGEST_LINE, LogLine, LogStream, readable};
+use super::{LONGEST_LINE, file, readable};
+use crate::engine::port::{LogLine, LogStream};
 use crate::runtime::process::layout::InstanceDir;
 use crate::runtime::process::record::Record;
 use crate::supervise::old_log;
@@ -49,7 +50,7 @@ type CopyId = (u64, i64, i64);
 
 impl Follower {
     pub(crate) fn new(dir: InstanceDir) -> Self {
-        let streams = LogStream::ALL.map(|stream| Tail::new(stream, stream.file(&dir)));
+        let streams = LogStream::ALL.map(|stream| Tail::new(stream, file(stream, &dir)));
         Self { dir, streams, lines: VecDeque::new() }
     }
 

@@ -7,10 +7,9 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
 pub use self::follow::Follower;
 use super::layout::InstanceDir;
+use crate::engine::port::{LogLine, LogStream};
 use crate::supervise::old_log;
 
 /// At most this much is read back of each stream.
@@ -19,34 +18,10 @@ const READ_BACK: u64 = 1 << 20;
 /// A longer line is told in parts.
 const LONGEST_LINE: usize = 16 << 10;
 
-/// A line, without its end.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogLine {
-    /// Where it was written to.
-    pub stream: LogStream,
-    /// What was written; what is not UTF-8 is replaced.
-    pub text: String,
-}
-
-/// Where a program writes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LogStream {
-    /// Its standard output.
-    Stdout,
-    /// Its standard error.
-    Stderr,
-}
-
-impl LogStream {
-    /// Both, in the order in which they are told.
-    pub const ALL: [Self; 2] = [Self::Stdout, Self::Stderr];
-
-    fn file(self, dir: &InstanceDir) -> PathBuf {
-        match self {
-            Self::Stdout => dir.stdout(),
-            Self::Stderr => dir.stderr(),
-        }
+fn file(stream: LogStream, dir: &InstanceDir) -> PathBuf {
+    match stream {
+        LogStream::Stdout => dir.stdout(),
+        LogStream::Stderr => dir.stderr(),
     }
 }
 
@@ -60,7 +35,7 @@ pub fn last(dir: &InstanceDir, lines: usize) -> Vec<LogLine> {
 }
 
 fn last_of(dir: &InstanceDir, stream: LogStream, lines: usize) -> Vec<LogLine> {
-    let log = stream.file(dir);
+    let log = file(stream, dir);
     let mut text = Vec::new();
     // Newest first, each in front of what is there already.
     for path in std::iter::once(log.clone()).chain((1..).map(|age| old_log(&log, age))) {

@@ -1,13 +1,15 @@
 //! Who listens where, from `/proc/net/tcp` and the descriptors of processes; see proc_pid_net(5). Best effort: what may
 //! not be read is taken for absent.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
-use super::identity::all;
+use super::process::identity::all;
 
+/// The states of a socket, as the kernel numbers them (`include/net/tcp_states.h`).
 const LISTEN: &str = "0A";
+const ESTABLISHED: &str = "01";
 
 /// A socket that listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,9 +22,29 @@ pub struct Listener {
 
 /// All TCP listeners that a process can see (its network namespace's).
 pub fn listeners(pid: i32) -> Vec<Listener> {
+    tables(pid).iter().flat_map(|table| table.lines()).filter_map(parse).collect()
+}
+
+/// The peers of the connections that are open to a listening address, in the network namespace of a process.
+pub fn peers(of: SocketAddr, pid: u32) -> BTreeSet<SocketAddr> {
+    let lines = tables(pid.cast_signed());
+    let connection = |line: &str| {
+        let mut fields = line.split_ascii_whitespace();
+        let (local, peer, state) = (fields.nth(1)?, fields.next()?, fields.next()?);
+        (state == ESTABLISHED && canonical(address(local)?) == of).then_some(canonical(address(peer)?))
+    };
+    lines.iter().flat_map(|table| table.lines()).filter_map(connection).collect()
+}
+
+/// An IPv4 address in the notation of IPv6 is the IPv4 address.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// `tcp` and `tcp6` of a process's network namespace.
+fn tables(pid: i32) -> [String; 2] {
     let net = Path::new("/proc").join(pid.to_string()).join("net");
-    let read = |name| std::fs::read_to_string(net.join(name)).unwrap_or_default();
-    [read("tcp"), read("tcp6")].iter().flat_map(|table| table.lines()).filter_map(parse).collect()
+    ["tcp", "tcp6"].map(|name| std::fs::read_to_string(net.join(name)).unwrap_or_default())
 }
 
 /// The numbers of the sockets that a process has open.
@@ -90,6 +112,17 @@ mod tests {
             let holder = holder(address.port()).unwrap();
             assert!(holder.ends_with(&format!("(process {own})")), "{holder}");
         }
+    }
+
+    #[test]
+    fn the_peers_of_a_listener_are_found_while_they_are_connected() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = listener.local_addr().unwrap();
+        let one = std::net::TcpStream::connect(at).unwrap();
+        let accepted = listener.accept().unwrap();
+        assert_eq!(peers(at, std::process::id()), BTreeSet::from([one.local_addr().unwrap()]));
+        drop((one, accepted));
+        assert_eq!(peers(at, std::process::id()), BTreeSet::new());
     }
 
     #[test]

@@ -1,0 +1,119 @@
+//! What is in hand behind an nginx, which does not tell.
+//!
+//! The connections that are open at an instance are counted, whoever made them, and beside them every worker of nginx that was
+//! there before the last switch and has not ended: such a worker may still read a request (a slow upload, a connection without
+//! a request so far) that it will pass on by the old configuration, on a connection which does not exist yet.
+//!
+//! For the first seconds after an instance was taken out, all of that counts as requests in flight; from then on as streams,
+//! which have the long clock and do not hold up a deployment. That is the safe reading: it never cuts anything early. What
+//! cannot be seen counts as one, never as none; and until nginx has acknowledged that an instance gets nothing, it counts as
+//! one request.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use cutover_core::InstanceId;
+use cutover_core::stats::TargetStats;
+use cutover_core::table::{Mode, Target};
+use tokio::time::Instant;
+
+use super::front::{Front, InForce};
+use super::place::Role;
+use crate::engine::port::Runtime;
+
+/// How long what an instance has in hand counts as requests once it gets nothing new.
+const REQUESTS_FOR: Duration = Duration::from_secs(5);
+
+/// How often the old workers are looked at, in turns of the place's own pause.
+const WORKER_PAUSES: u32 = 5;
+
+/// What the counting needs to remember.
+#[derive(Default)]
+pub(super) struct Counting {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    /// Those who get nothing new, and since when.
+    out: BTreeMap<InstanceId, Instant>,
+    /// The workers of before the last switch, and when they were last looked at.
+    old: BTreeSet<u32>,
+    looked: Option<Instant>,
+}
+
+impl Counting {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// nginx has acknowledged a state. `old` are the workers of before, if it took a reload.
+    pub(super) fn acknowledged(&self, state: &InForce, old: Option<Vec<u32>>) {
+        let mut inner = self.inner();
+        let now = Instant::now();
+        let since = |inner: &Inner, id: &InstanceId| inner.out.get(id).copied().unwrap_or(now);
+        inner.out = state.others.iter().map(|s| (s.instance.clone(), since(&inner, &s.instance))).collect();
+        if let Some(old) = old {
+            inner.old.extend(old);
+            inner.looked = None;
+        }
+    }
+}
+
+impl Front {
+    /// The counters of the service's instances, as far as they can be told.
+    pub(super) async fn count(&self, targets: &[Target], runtime: &dyn Runtime) -> Vec<TargetStats> {
+        let mut counted = Vec::with_capacity(targets.len());
+        for target in targets {
+            let connections = connections(&target.instance, runtime).await;
+            counted.push(match target.mode {
+                Mode::Serving { .. } => stats(&target.instance, connections.unwrap_or(0), 0),
+                _ => self.drained(&target.instance, connections).await,
+            });
+        }
+        counted
+    }
+
+    async fn drained(&self, instance: &InstanceId, connections: Option<u64>) -> TargetStats {
+        let out = self.counting.inner().out.get(instance).copied();
+        let Some(since) = out else { return stats(instance, connections.unwrap_or(0).max(1), 0) };
+        let in_hand = connections.unwrap_or(1) + self.old_workers().await;
+        if since.elapsed() < REQUESTS_FOR { stats(instance, in_hand, 0) } else { stats(instance, 0, in_hand) }
+    }
+
+    /// How many workers of before the last switch have not ended. Remembered for a moment: a place may be far away.
+    async fn old_workers(&self) -> u64 {
+        let pause = self.place.look_again() * WORKER_PAUSES;
+        let known = {
+            let inner = self.counting.inner();
+            let fresh = inner.looked.is_some_and(|looked| looked.elapsed() < pause);
+            (inner.old.is_empty() || fresh).then_some(inner.old.len())
+        };
+        if let Some(known) = known {
+            return known as u64;
+        }
+        let seen = self.processes().await;
+        let mut inner = self.counting.inner();
+        if let Ok(seen) = seen {
+            let alive: BTreeSet<u32> = seen.iter().filter(|p| p.role != Role::Master).map(|p| p.pid).collect();
+            inner.old.retain(|pid| alive.contains(pid));
+        }
+        inner.looked = Some(Instant::now());
+        inner.old.len() as u64
+    }
+}
+
+/// The connections open at an instance; none if it does not run.
+async fn connections(instance: &InstanceId, runtime: &dyn Runtime) -> Option<u64> {
+    if let Some(peers) = runtime.connections(instance).await {
+        return Some(peers.len() as u64);
+    }
+    let seen = runtime.observe().await.ok()?;
+    let runs = seen.iter().any(|seen| seen.instance == *instance && seen.exit.is_none());
+    (!runs).then_some(0)
+}
+
+fn stats(instance: &InstanceId, in_flight: u64, streams: u64) -> TargetStats {
+    TargetStats { instance: instance.clone(), in_flight, streams, idle: 0, served: 0, failed: 0, errors: 0 }
+}

@@ -1,0 +1,184 @@
+//! A container of this host's engine: its files by the folder that is mounted into it, its commands by `docker exec`.
+//!
+//! The engine is spoken to by its own command, so that its contexts, `DOCKER_HOST` and logins count as they do for people.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::Deserialize;
+
+use super::command::{self, Output};
+use super::{Host, Place, PlaceError, Process, process};
+
+/// A container, by its name or by `project/service`.
+#[derive(Debug, Clone)]
+pub struct Container {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Mount {
+    #[serde(rename = "Source")]
+    source: PathBuf,
+    #[serde(rename = "Destination")]
+    destination: PathBuf,
+}
+
+impl Container {
+    /// The container of this name.
+    pub fn new(name: &str) -> Self {
+        Self { name: name.to_owned() }
+    }
+
+    async fn docker(&self, words: &[&str]) -> Result<Output, PlaceError> {
+        let words: Vec<String> = std::iter::once("docker").chain(words.iter().copied()).map(str::to_owned).collect();
+        let failed = |why: String| PlaceError::Unreachable { place: self.name(), why, hint: None };
+        command::run(&words, &[]).await.map_err(|error| failed(format!("`docker {}`: {error}", words[1])))
+    }
+
+    async fn ask(&self, words: &[&str]) -> Result<String, PlaceError> {
+        let output = self.docker(words).await?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
+        }
+        let why = output.said();
+        let hint = if why.contains("permission denied") {
+            Some("allow it with `sudo usermod -aG docker USER`, and start the agent again".to_owned())
+        } else if why.contains("No such") {
+            Some("`docker ps -a` shows which containers there are".to_owned())
+        } else {
+            why.contains("is not running").then(|| format!("start it with `docker start {}`", self.name))
+        };
+        Err(PlaceError::Unreachable { place: self.name(), why, hint })
+    }
+
+    /// The container's own name, which a Compose service has by its labels.
+    async fn container(&self) -> Result<String, PlaceError> {
+        let Some((project, service)) = self.name.split_once('/') else { return Ok(self.name.clone()) };
+        let project = format!("label=com.docker.compose.project={project}");
+        let service = format!("label=com.docker.compose.service={service}");
+        let oneoff = "label=com.docker.compose.oneoff=False";
+        let filters = ["ps", "-q", "--filter", &project, "--filter", &service, "--filter", oneoff];
+        let found = self.ask(&filters).await?;
+        let mut found = found.lines();
+        match (found.next(), found.next()) {
+            (Some(one), None) => Ok(one.to_owned()),
+            (None, _) => Err(self.unreachable("no container of it is running")),
+            (Some(_), Some(_)) => {
+                Err(self.unreachable("it has several containers, and which one is meant is not said"))
+            }
+        }
+    }
+
+    fn unreachable(&self, why: &str) -> PlaceError {
+        PlaceError::Unreachable { place: self.name(), why: why.to_owned(), hint: None }
+    }
+}
+
+#[async_trait]
+impl Place for Container {
+    fn name(&self) -> String {
+        match self.name.split_once('/') {
+            Some((project, service)) => format!("in the Compose service {service} of {project}"),
+            None => format!("in the container {}", self.name),
+        }
+    }
+
+    async fn read(&self, file: &Path) -> Result<Option<Vec<u8>>, PlaceError> {
+        Host.read(file).await
+    }
+
+    async fn write(&self, file: &Path, content: &[u8]) -> Result<(), PlaceError> {
+        Host.write(file, content).await
+    }
+
+    async fn remove(&self, file: &Path) -> Result<(), PlaceError> {
+        Host.remove(file).await
+    }
+
+    async fn may_write(&self, folder: &Path) -> Result<(), PlaceError> {
+        Host.may_write(folder).await
+    }
+
+    async fn run(&self, words: &[String]) -> Result<Output, PlaceError> {
+        let container = self.container().await?;
+        let words: Vec<&str> = ["exec", &container].into_iter().chain(words.iter().map(String::as_str)).collect();
+        let mut output = self.docker(&words).await?;
+        if matches!(output.status.code(), Some(126 | 127)) && output.stderr.trim().is_empty() {
+            // That the program could not be run is told on the other stream by some versions.
+            output.stderr = String::from_utf8_lossy(&output.stdout).into_owned();
+        }
+        let refused = ["Error response from daemon", "Error: No such", "Cannot connect", "permission denied while"];
+        if refused.iter().any(|sign| output.stderr.contains(sign)) {
+            return Err(self
+                .ask(&["inspect", &container])
+                .await
+                .err()
+                .unwrap_or_else(|| self.unreachable(&output.said())));
+        }
+        Ok(output)
+    }
+
+    async fn processes(&self) -> Result<Vec<Process>, PlaceError> {
+        let container = self.container().await?;
+        Ok(process::listed(&self.ask(&["top", &container, "-eo", "pid,ppid,args"]).await?))
+    }
+
+    async fn inside(&self, file: &Path) -> Result<PathBuf, PlaceError> {
+        let container = self.container().await?;
+        let mounts = self.ask(&["inspect", "--format", "{{json .Mounts}}", &container]).await?;
+        let mounts: Vec<Mount> = serde_json::from_str(&mounts).map_err(|error| self.unreachable(&error.to_string()))?;
+        inside(&mounts, file).map_err(|why| PlaceError::Other {
+            what: format!("find {}", file.display()),
+            place: self.name(),
+            why,
+        })
+    }
+
+    fn numbers_agree(&self) -> bool {
+        // nginx counts inside the container, the engine tells the host's numbers.
+        false
+    }
+
+    fn look_again(&self) -> Duration {
+        Duration::from_millis(50)
+    }
+}
+
+/// The path inside of a file of the host: by the mount whose source holds it most closely.
+fn inside(mounts: &[Mount], file: &Path) -> Result<PathBuf, String> {
+    let real = file.canonicalize();
+    let folder = file.parent().and_then(|folder| folder.canonicalize().ok());
+    let by_folder = folder.and_then(|folder| Some(folder.join(file.file_name()?)));
+    let candidates = [Some(file.to_owned()), real.ok(), by_folder];
+    let holds = |mount: &&Mount| candidates.iter().flatten().any(|path| path.starts_with(&mount.source));
+    let mount = mounts.iter().filter(holds).max_by_key(|mount| mount.source.as_os_str().len());
+    let mount =
+        mount.ok_or("no folder of it is mounted into the container; mount one with `-v FOLDER:/etc/nginx/…`")?;
+    let path = candidates.iter().flatten().find_map(|path| path.strip_prefix(&mount.source).ok());
+    match path {
+        Some(rest) if rest.as_os_str().is_empty() => {
+            Err("the file itself is mounted, and the container would go on seeing the old one; mount its folder".into())
+        }
+        Some(rest) => Ok(mount.destination.join(rest)),
+        None => Ok(file.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_closest_mount_tells_the_path_inside() {
+        let mount = |source: &str, destination: &str| Mount { source: source.into(), destination: destination.into() };
+        let mounts =
+            [mount("/srv", "/data"), mount("/srv/nginx", "/etc/nginx/conf.d"), mount("/x/one.inc", "/one.inc")];
+        let of = |file: &str| inside(&mounts, Path::new(file)).map(|path| path.display().to_string());
+        assert_eq!(of("/srv/nginx/up.conf").unwrap(), "/etc/nginx/conf.d/up.conf");
+        assert_eq!(of("/srv/nginx.d/up.conf").unwrap(), "/data/nginx.d/up.conf");
+        assert!(of("/x/one.inc").unwrap_err().contains("mount its folder"));
+        assert!(of("/etc/up.conf").unwrap_err().contains("no folder of it is mounted"));
+    }
+}

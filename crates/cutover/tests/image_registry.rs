@@ -1,0 +1,185 @@
+//! Images from a real registry, with and without a login.
+
+#![allow(clippy::unwrap_used)] // Clippy lets tests unwrap, but not the functions that they share.
+
+mod docker_support;
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use cutover::engine::port::Progress;
+use cutover::image::{Images, login};
+use cutover::runtime::docker::connect;
+use cutover_core::spec::{ImageSpec, Login, Pull, Secret};
+use cutover_testkit::host::until;
+use docker_support::{busybox, docker};
+
+const PASSWORD: &str = "hush-hush-hush";
+
+/// Debian's registry, in a folder of its own.
+struct Registry {
+    child: Child,
+    folder: tempfile::TempDir,
+    port: u16,
+}
+
+impl Registry {
+    fn start(with_login: bool) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let at = folder.path().display();
+        let mut config = format!(
+            "version: 0.1\nstorage:\n  filesystem: {{rootdirectory: {at}/data}}\nhttp: {{addr: \"127.0.0.1:{port}\"}}\n"
+        );
+        if with_login {
+            let users = Command::new("htpasswd").args(["-Bbn", "ann", PASSWORD]).output().unwrap();
+            std::fs::write(folder.path().join("users"), users.stdout).unwrap();
+            config.push_str(&format!("auth: {{htpasswd: {{realm: test, path: {at}/users}}}}\n"));
+        }
+        std::fs::write(folder.path().join("config.yml"), config).unwrap();
+        let program = if Path::new("/usr/bin/docker-registry").exists() { "docker-registry" } else { "registry" };
+        let mut command = Command::new(program);
+        command.arg("serve").arg(folder.path().join("config.yml")).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().expect("docker-registry is missing: `cargo xtask test` installs it");
+        until("the registry listens", || std::net::TcpStream::connect(("127.0.0.1", port)).ok().map(drop));
+        Self { child, folder, port }
+    }
+
+    fn name(&self, rest: &str) -> String {
+        format!("127.0.0.1:{}/{rest}", self.port)
+    }
+
+    /// Docker's folder with the login for this registry.
+    fn logged_in(&self) -> std::path::PathBuf {
+        let folder = self.folder.path().join("docker");
+        let mut command = Command::new("docker");
+        command
+            .args(["login", "--username", "ann", "--password", PASSWORD, &self.name("")])
+            .env("DOCKER_CONFIG", &folder);
+        assert!(command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success());
+        folder
+    }
+
+    /// Pushes an image that differs by `number`; it does not stay here.
+    fn push(&self, name: &str, number: u32) {
+        let reference = self.name(name);
+        let label = format!("LABEL cutover.test={number}");
+        let container = docker(&["create", busybox(), "true"]);
+        docker(&["commit", "--change", &label, &container, &reference]);
+        docker(&["rm", &container]);
+        let mut command = Command::new("docker");
+        command.args(["push", "--quiet", &reference]).stdout(Stdio::null());
+        if self.folder.path().join("users").exists() {
+            command.env("DOCKER_CONFIG", self.logged_in());
+        }
+        assert!(command.status().unwrap().success(), "{reference} was not pushed");
+        docker(&["rmi", &reference]);
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let mine = format!("127.0.0.1:{}/*/*", self.port);
+        for id in docker(&["images", "--quiet", "--no-trunc", &mine]).lines() {
+            docker(&["rmi", "--force", id]);
+        }
+    }
+}
+
+fn image(reference: String) -> ImageSpec {
+    ImageSpec { reference, pull: Pull::Auto, platform: None, login: None }
+}
+
+async fn images() -> Images {
+    Images::new(connect().await.unwrap())
+}
+
+/// Seen to fail with a release that is pulled by its tag.
+#[tokio::test]
+async fn a_tag_that_moves_changes_nothing_that_was_resolved() {
+    let registry = Registry::start(false);
+    registry.push("shop/web:1", 1);
+    let web = image(registry.name("shop/web:1"));
+    let images = images().await;
+    let first = images.resolve(&web).await.unwrap();
+    assert!(first.starts_with(&registry.name("shop/web@sha256:")), "{first}");
+    registry.push("shop/web:1", 2);
+    assert_ne!(images.resolve(&web).await.unwrap(), first);
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let to = lines.clone();
+    images.ensure(&web, &first, &Progress::new(move |line| to.lock().unwrap().push(line))).await.unwrap();
+    let here = docker(&["image", "inspect", "--format", "{{index .Config.Labels \"cutover.test\"}}", &first]);
+    assert_eq!(here, "1", "another image was pulled than was resolved");
+    let lines = lines.lock().unwrap().clone();
+    assert!(lines.first().is_some_and(|line| line.starts_with("pulling")), "{lines:?}");
+    // Present already: nothing is pulled again, also when the registry is gone.
+    let mut registry = registry;
+    registry.child.kill().unwrap();
+    images.ensure(&web, &first, &Progress::unheard()).await.unwrap();
+}
+
+/// Seen to fail with a login that is not sent along.
+#[tokio::test]
+async fn a_private_registry_gives_to_those_with_a_login() {
+    let registry = Registry::start(true);
+    registry.push("shop/web:1", 1);
+    let images = images().await;
+    let web = image(registry.name("shop/web:1"));
+    let told = images.resolve(&web).await.unwrap_err();
+    assert!(
+        told.summary.contains("without a login") && told.hint.as_ref().unwrap().contains("docker login"),
+        "{told:?}"
+    );
+    let wrong = Login { user: "ann".into(), password: Secret::new("not-hush") };
+    let told = images.resolve(&ImageSpec { login: Some(wrong), ..web.clone() }).await.unwrap_err();
+    assert!(told.summary.contains("as ann"), "{told:?}");
+    assert!(!format!("{told:?}").contains("not-hush"), "{told:?}");
+    let kept = login::of_image(&web.reference, &registry.logged_in()).unwrap();
+    assert_eq!(kept.as_ref().map(|login| login.password.reveal()), Some(PASSWORD));
+    let web = ImageSpec { login: kept, ..web };
+    let resolved = images.resolve(&web).await.unwrap();
+    images.ensure(&web, &resolved, &Progress::unheard()).await.unwrap();
+    images.discard(&resolved).await.unwrap();
+    assert_eq!(docker(&["image", "inspect", "--format", "{{.Id}}", &resolved]), "", "it was not removed");
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_said() {
+    let registry = Registry::start(false);
+    registry.push("shop/web:1", 1);
+    let images = images().await;
+    let missing = images.resolve(&image(registry.name("shop/web:2"))).await.unwrap_err();
+    assert!(missing.summary.contains("has no image"), "{missing:?}");
+    let never = ImageSpec { pull: Pull::Never, ..image(registry.name("shop/web:1")) };
+    let never = images.resolve(&never).await.unwrap_err();
+    assert!(never.summary.contains("pull = \"never\""), "{never:?}");
+    let web = image(registry.name("shop/web:1"));
+    let resolved = images.resolve(&web).await.unwrap();
+    images.ensure(&web, &resolved, &Progress::unheard()).await.unwrap();
+    docker(&["tag", &resolved, &web.reference]);
+    let mut registry = registry;
+    registry.child.kill().unwrap();
+    registry.child.wait().unwrap();
+    // What is here and came from there stands for it; what is not here cannot.
+    assert_eq!(images.resolve(&web).await.unwrap(), resolved);
+    let away = images.resolve(&image(registry.name("shop/other:1"))).await.unwrap_err();
+    assert!(away.summary.contains("could not be reached"), "{away:?}");
+}
+
+/// Seen to fail with an image that is removed by force.
+#[tokio::test]
+async fn an_image_that_something_uses_stays() {
+    let images = images().await;
+    let local = image(busybox().to_owned());
+    let id = images.resolve(&local).await.unwrap();
+    assert!(id.starts_with("sha256:"), "an image that exists only here is known by its id: {id}");
+    images.ensure(&local, &id, &Progress::unheard()).await.unwrap();
+    let container = docker(&["create", &id, "true"]);
+    images.discard(&id).await.unwrap();
+    assert_eq!(docker(&["image", "inspect", "--format", "{{.Id}}", busybox()]), id, "an image in use was removed");
+    docker(&["rm", &container]);
+}

@@ -1,0 +1,146 @@
+//! Deployments of the real binary behind a real nginx, in every shape, while strict clients use the service.
+
+#![allow(clippy::unwrap_used)] // Clippy lets tests unwrap, but not the functions that they share.
+
+mod nginx_support;
+
+use cutover_meter::{Load, Running};
+use cutover_testkit::host::{App, Host, answers, until};
+use nginx_support::{Conf, Nginx, PASS, configure, including, status_of};
+
+fn host() -> Host {
+    Host::new(env!("CARGO_BIN_EXE_cutover"))
+}
+
+#[track_caller]
+fn next_release(host: &Host, meter: &Running, number: u32) {
+    let (old, new) = ((number - 1).to_string(), number.to_string());
+    host.build(&format!("build {number}"));
+    meter.allow_releases(&[&old, &new]);
+    host.done(&["deploy"]);
+    meter.expect_release(&new);
+    answers(meter, 20);
+}
+
+/// Deploys several times under load (a new connection for each request, slow uploads and streams: what a reload of nginx must
+/// not harm), and insists that nothing was lost and that each switch took one reload. Where two instances are all that can
+/// run, streams are left out, and the old one has to be gone before the next deployment.
+#[track_caller]
+fn loses_nothing(host: &Host, nginx: &Nginx, until_gone: bool) {
+    let before = nginx.reloads();
+    let streams = if until_gone { 0 } else { 2 };
+    let load = Load { reused: 0, peek: 0, fresh: 8, sse: streams, websockets: streams, ..host.load(300.0) };
+    let meter = host.meter(load);
+    for number in 2..=3 {
+        next_release(host, &meter, number);
+        if until_gone {
+            until("the old release has gone", || (host.service().instances.len() == 1).then_some(()));
+        }
+    }
+    assert_eq!(nginx.reloads() - before, 2, "one reload for each switch");
+    host.clean_report(meter);
+    assert_eq!(host.live(), Some(3));
+}
+
+#[test]
+fn an_upstream_file_is_switched_and_nothing_is_lost() {
+    let host = host();
+    let nginx = Nginx::prepare(&host, &Conf { http: &including(&host), server: PASS });
+    let old = "upstream app { server 127.0.0.1:1; }\n";
+    let file = nginx.write("app.conf", old);
+    nginx.run();
+    let url = format!("http://{}/", host.address());
+    let route = nginx.route(&file, &format!("upstream = \"app\"\nurl = {url:?}\ndirectives = [\"keepalive 8\"]"));
+    configure(&host, &App { replicas: 2, ..App::default() }, &route);
+    host.done(&["deploy"]);
+    assert!(nginx.read("app.conf").contains("keepalive 8;"));
+    loses_nothing(&host, &nginx, false);
+    host.done(&["rollback"]);
+    assert!(nginx.read("app.conf").contains("sample.r2."), "{}", nginx.read("app.conf"));
+    // With nobody to serve the configuration is still good, and nginx says that nobody is there.
+    host.done(&["stop", "sample"]);
+    assert_eq!(status_of(&host, "/"), Some(502));
+    assert!(nginx.call(&["-t"]).status.success());
+}
+
+#[test]
+fn a_variable_in_a_location_is_switched_and_nothing_is_lost() {
+    let host = host();
+    let server = format!(
+        "location / {{ include {}/nginx/conf.d/app.inc; proxy_pass $service_url; }} location = /static {{ return 204; }}",
+        host.root().display()
+    );
+    let nginx = Nginx::prepare(&host, &Conf { http: "", server: &server });
+    let file = nginx.write("app.inc", "set $service_url http://127.0.0.1:1;\n");
+    nginx.run();
+    let url = format!("http://{}/", host.address());
+    configure(&host, &App::default(), &nginx.route(&file, &format!("variable = \"service_url\"\nurl = {url:?}")));
+    host.done(&["deploy"]);
+    loses_nothing(&host, &nginx, false);
+    assert_eq!(status_of(&host, "/static"), Some(204));
+}
+
+#[test]
+fn a_variable_in_a_server_needs_no_file_that_is_there_before() {
+    let host = host();
+    let include = format!("include {}/nginx/conf.d/app.inc;", host.root().display());
+    let server = format!("{include} location / {{ proxy_pass $service_url; }}");
+    let nginx = Nginx::start(&host, &Conf { http: "", server: "location / { return 503; }" });
+    nginx.configure(&host, &Conf { http: "", server: &server });
+    assert!(!nginx.call(&["-t"]).status.success(), "the file that is included is not there yet");
+    let url = format!("http://{}/", host.address());
+    let route = nginx.route(&nginx.file("app.inc"), &format!("variable = \"service_url\"\nurl = {url:?}"));
+    configure(&host, &App::default(), &route);
+    host.done(&["deploy"]);
+    loses_nothing(&host, &nginx, false);
+}
+
+#[test]
+fn down_moves_in_the_users_file_and_nothing_is_lost() {
+    let host = host();
+    let nginx = Nginx::prepare(&host, &Conf { http: &including(&host), server: PASS });
+    let [blue, green] = two_ports(&host);
+    let theirs =
+        format!("# by hand\nupstream app {{\n  server 127.0.0.1:{blue};\n  server localhost:{green} down;\n}}\n");
+    let file = nginx.write("app.conf", &theirs);
+    nginx.run();
+    let url = format!("http://{}/", host.address());
+    configure(
+        &host,
+        &App::default(),
+        &ports([blue, green], &nginx.route(&file, &format!("down = \"app\"\nurl = {url:?}"))),
+    );
+    host.done(&["deploy"]);
+    assert_eq!(nginx.read("app.conf"), theirs, "the first instance is on the first port");
+    loses_nothing(&host, &nginx, true);
+    let now = nginx.read("app.conf");
+    assert_eq!(now.replace(" down", ""), theirs.replace(" down", ""));
+    assert!(now.contains(&format!("localhost:{green} down;")) && now.contains(&format!("127.0.0.1:{blue};")), "{now}");
+}
+
+#[test]
+fn a_site_file_is_chosen_and_nothing_is_lost() {
+    let host = host();
+    let nginx = Nginx::prepare(&host, &Conf { http: &including(&host), server: PASS });
+    let [blue, green] = two_ports(&host);
+    for (name, port) in [("blue", blue), ("green", green)] {
+        nginx.write(name, &format!("# {name}\nupstream app {{ server 127.0.0.1:{port}; }}\n"));
+    }
+    let file = nginx.write("app.conf", &nginx.read("green"));
+    nginx.run();
+    let sites = format!("sites = {{ {blue} = {:?}, {green} = {:?} }}", nginx.file("blue"), nginx.file("green"));
+    configure(&host, &App::default(), &ports([blue, green], &nginx.route(&file, &sites)));
+    host.done(&["deploy"]);
+    assert_eq!(nginx.read("app.conf"), nginx.read("blue"));
+    loses_nothing(&host, &nginx, true);
+    assert_eq!(nginx.read("app.conf"), nginx.read("blue"));
+}
+
+/// The route, and before it the ports on which instances run in turn.
+fn ports(ports: [u16; 2], route: &str) -> String {
+    format!("[service.sample]\nports = {ports:?}\n\n{route}")
+}
+
+fn two_ports(host: &Host) -> [u16; 2] {
+    [host.another_port(), host.another_port()]
+}
