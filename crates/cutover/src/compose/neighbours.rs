@@ -51,7 +51,7 @@ async fn until_healthy(origin: &ComposeOrigin, name: &str) -> Result<(), Failure
     let begun = Instant::now();
     loop {
         let states = states(origin, name).await?;
-        if states.iter().any(|health| *health == Some(HealthStatusEnum::HEALTHY)) {
+        if states.contains(&Some(HealthStatusEnum::HEALTHY)) {
             return Ok(());
         }
         if begun.elapsed() > HEALTHY_WITHIN {

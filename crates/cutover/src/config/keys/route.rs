@@ -127,7 +127,7 @@ pub(super) const NGINX: Section = Section {
         key(
             "ssh_options",
             Form::Texts,
-            None,
+            Default::None,
             "Options for ssh, such as `[\"-i\", \"/etc/cutover/key\"]`; with `ssh`.",
         ),
         key(
