@@ -81,13 +81,15 @@ impl Inner {
         }
     }
 
-    /// Whether its service should go on, and nobody else could serve although nobody was killed.
+    /// Whether its service should go on, and nobody else could serve although nobody was killed. One that was killed and does not
+    /// come back is stopped and started again, and counts as killed until it serves.
     fn is_last(&self, id: &InstanceId) -> bool {
         let Some(state) = self.oracle.service(&id.service) else { return false };
         let stops = state.deployment.as_ref().is_some_and(|d| matches!(d.plan.kind, Kind::Stop | Kind::Remove));
         let killed = |other: &InstanceId| {
             let found = self.instances.get(other);
-            found.is_none_or(|found| !matches!(found.ended, Some((_, Cause::Ours))))
+            let is_down = state.instances.get(other).is_some_and(|known| known.down.is_some());
+            is_down || found.is_none_or(|found| !matches!(found.ended, Some((_, Cause::Ours))))
         };
         let others_killed = state.serving().iter().any(|other| other != id && killed(other));
         state.live.is_some() && !stops && self.router.is_up() && !self.another_serves(id) && !others_killed
