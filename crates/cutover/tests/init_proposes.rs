@@ -111,10 +111,10 @@ const SERVER_JS: &str = "require('http').createServer((_, answer) => answer.end(
 fn a_node_server() {
     let package = r#"{ "scripts": { "start": "node server.js" } }"#;
     let folder =
-        Folder::of(&[("package.json", package), ("server.js", SERVER_JS), (".env", "A=b\n"), ("Dockerfile", "")]);
+        Folder::of(&[("package.json", package), ("server.js", SERVER_JS), (".env", "A=b\n")]);
     snapshot!(folder);
     let (proposal, config) = folder.loaded();
-    assert_eq!(proposal.found, ["a Node.js program (package.json)", "a container image (Dockerfile)"]);
+    assert_eq!(proposal.found, ["a Node.js program (package.json)"]);
     assert_eq!(config.services[0].run.process().unwrap().command, ["node", "server.js"]);
     assert_eq!(config.services[0].run.process().unwrap().env["A"].reveal(), "b");
     assert_listens(&config, &folder);
@@ -193,12 +193,51 @@ fn a_procfile_wins_and_the_rest_follows_as_comments() {
         ("Procfile", procfile),
         ("requirements.txt", "Flask\n"),
         ("app.py", ""),
-        ("docker-compose.yml", ""),
+        ("Dockerfile", "FROM python\n"),
+        ("docker-compose.yml", "services: { db: { image: postgres } }"),
     ]);
     snapshot!(folder);
     let (_, config) = folder.loaded();
     assert_eq!(config.services.len(), 1);
     assert_listens(&config, &folder);
+}
+
+const COMPOSE: &str = r#"
+services:
+  db: { image: "mariadb:10" }
+  front: { image: nginx, ports: ["80:80"] }
+  Mailer: { build: . }
+  shop_web:
+    build: .
+    ports: ["8080:80"]
+    healthcheck: { test: ["CMD", "true"] }
+"#;
+
+/// The service that clients reach is proposed, the other one that is built here follows; database and web server are left alone.
+#[test]
+fn a_compose_project() {
+    let folder = Folder::of(&[
+        ("docker-compose.yml", COMPOSE),
+        ("docker-compose.production.yml", "services: {}"),
+        ("Dockerfile", "FROM scratch\nEXPOSE 80\n"),
+    ]);
+    snapshot!(folder);
+    let (proposal, config) = folder.loaded();
+    assert_eq!(proposal.found[1], "a container image (Dockerfile)");
+    assert_eq!((config.services.len(), config.services[0].name.as_str()), (1, "shop_web"));
+}
+
+#[test]
+fn a_dockerfile() {
+    let folder = Folder::of(&[("Dockerfile", "FROM scratch\nEXPOSE 3000\n"), ("package.json", "{}")]);
+    snapshot!(folder);
+    let (_, config) = folder.loaded();
+    let container = config.services[0].run.container().expect("a container");
+    assert_eq!(container.port, Some(3000));
+    assert!(matches!(&config.services[0].ready.check, Check::Http { path, .. } if path == "/"));
+    let silent = Folder::of(&[("Containerfile", "FROM scratch\nHEALTHCHECK CMD true\n")]).loaded();
+    assert!(matches!(silent.1.services[0].ready.check, Check::Health), "{}", silent.0.file);
+    assert!(silent.0.notes.iter().any(|note| note.contains("exposes no port")), "{:?}", silent.0.notes);
 }
 
 #[test]
@@ -273,7 +312,16 @@ fn a_file_name_cannot_leave_its_comment() {
 
 #[test]
 fn broken_descriptions_are_passed_over() {
-    let nonsense = ["Cargo.toml", "package.json", "go.mod", "Procfile", "requirements.txt", "target/x.jar"];
+    let nonsense = [
+        "Cargo.toml",
+        "package.json",
+        "go.mod",
+        "Procfile",
+        "requirements.txt",
+        "target/x.jar",
+        "Dockerfile",
+        "docker-compose.yml",
+    ];
     for content in ["", "\u{0}", "{[", "PK\u{5}\u{6}", ":::\n: x\nx:\n", &"PK\u{1}\u{2}PK\u{5}\u{6}\u{1}".repeat(9)] {
         let files = nonsense.map(|name| (name, content));
         propose(Folder::of(&files).path());

@@ -46,16 +46,14 @@ pub enum InitError {
 /// Looks at a folder and proposes a configuration for it.
 pub fn propose(dir: &Path) -> Proposal {
     let candidates = recognise::all(dir);
-    let containers = recognise::containers(dir);
     let passes = nginx::look(dir);
     let facts = render::Facts {
         project: name::of_folder(dir),
         env_file: dir.join(".env").is_file(),
         candidates: &candidates,
-        containers: &containers,
         passes: &passes,
     };
-    let found = candidates.iter().map(|candidate| candidate.found.clone()).chain(containers.iter().cloned());
+    let found = candidates.iter().map(|candidate| candidate.found.clone());
     Proposal { file: render::file(&facts), found: found.collect(), notes: render::notes(&facts) }
 }
 

@@ -1,8 +1,8 @@
 //! Writes a proposal out: few keys, and a comment that lets a newcomer understand each.
 
-use super::candidate::{Candidate, Ready, words};
+use super::candidate::{Candidate, Ready, Run, words};
 use super::nginx::Pass;
-use crate::config::words::{toml_list, toml_text};
+use crate::config::words::toml_text;
 
 /// What the file is written from.
 pub(super) struct Facts<'a> {
@@ -12,8 +12,6 @@ pub(super) struct Facts<'a> {
     pub(super) env_file: bool,
     /// What was recognised; the first is used.
     pub(super) candidates: &'a [Candidate],
-    /// What describes containers.
-    pub(super) containers: &'a [String],
     /// Where an nginx passes requests on.
     pub(super) passes: &'a [Pass],
 }
@@ -38,34 +36,56 @@ pub(super) fn file(facts: &Facts) -> String {
     file.push_str(&rollout(chosen));
     chosen.others.iter().for_each(|(name, command)| file.push_str(&other_service(name, command)));
     others.iter().for_each(|candidate| file.push_str(&alternative(candidate)));
-    file.push_str(&containers(facts.containers));
     file
 }
 
 fn service(chosen: &Candidate, facts: &Facts) -> String {
     let mut text = format!(
-        "# One table for each service. Found here: {}.\n[service.{}]\n\
-         # The program, then each argument as a text of its own. No shell reads it.\n",
+        "# One table for each service. Found here: {}.\n[service.{}]\n{}{}\n",
         comment(&chosen.found),
-        chosen.service
+        chosen.service,
+        about(chosen),
+        chosen.run.key()
     );
-    text.push_str(placeholders(chosen));
-    text.push_str(&format!("command = {}\n", toml_list(&chosen.command)));
     if let Some(artifact) = &chosen.artifact {
         let why = "# Copied into each release: a new build cannot hurt what runs, and a rollback finds the old one.\n";
         text.push_str(&format!("{why}artifact = {}\n", toml_text(artifact)));
     }
-    text.push_str(
-        "# Variables that the program gets, NAME=value a line. They are kept with the release, and never shown.\n",
-    );
-    text.push_str(if facts.env_file { "env_file = \".env\"\n" } else { "# env_file = \".env\"\n" });
+    if let Run::Image { port, .. } | Run::Compose { port, .. } = &chosen.run {
+        let guess = if port.is_none() { " Nothing names it; this is a guess." } else { "" };
+        let port = port.unwrap_or(8080);
+        text.push_str(&format!("# The port that it listens on, inside its container.{guess}\nport = {port}\n"));
+    }
+    if !matches!(chosen.run, Run::Compose { .. }) {
+        text.push_str(
+            "# Variables that the program gets, NAME=value a line. They are kept with the release, and never shown.\n",
+        );
+        text.push_str(if facts.env_file { "env_file = \".env\"\n" } else { "# env_file = \".env\"\n" });
+    }
     text.push_str("# How many instances serve side by side.\n# replicas = 1\n");
     text
 }
 
+/// What the reader should know about the line that says what runs.
+fn about(chosen: &Candidate) -> String {
+    match &chosen.run {
+        Run::Command(_) => format!(
+            "# The program, then each argument as a text of its own. No shell reads it.\n{}",
+            placeholders(chosen)
+        ),
+        Run::Image { .. } => "# `cutover deploy` builds it and gives it a tag of its own. With a registry in its name, add push = true\n\
+             # to build; an image that is built elsewhere needs no build: `cutover deploy --image NAME:TAG`.\n"
+            .to_owned(),
+        Run::Compose { file, .. } => format!(
+            "# The service as {file} describes it. That file stays as it is; cutover runs copies of the service,\n\
+             # and leaves its neighbours (databases and the like) to Compose.\n"
+        ),
+    }
+}
+
 /// What the command's placeholders stand for, and how the program learns its port if there is none for it.
 fn placeholders(chosen: &Candidate) -> &'static str {
-    let takes_artifact = chosen.command.iter().any(|word| word.contains("{artifact}"));
+    let takes_artifact = chosen.command().iter().any(|word| word.contains("{artifact}"));
     match (chosen.ready == Ready::Worker, chosen.takes_port(), takes_artifact) {
         (_, true, true) => "# {port} becomes a port of its own, {artifact} the release's copy of the artifact below.\n",
         (_, true, false) => "# {port} becomes a port of its own.\n",
@@ -84,6 +104,15 @@ fn comment(text: &str) -> String {
 }
 
 fn ready(chosen: &Candidate) -> String {
+    if chosen.ready == Ready::OwnCheck {
+        return format!(
+            "\n[service.{}.ready]\n\
+             # A new instance gets traffic once its own health check says healthy. A page is asked sooner: http = \"/health\".\n\
+             health = true\n# If it does not within this time, the deployment is undone, and the old release goes on serving.\n\
+             # within = \"60s\"\n",
+            chosen.service
+        );
+    }
     let (path, comment) = match chosen.ready {
         Ready::Health(path) => (path, ""),
         _ => (
@@ -132,13 +161,25 @@ fn route(chosen: &Candidate, passes: &[Pass]) -> String {
 }
 
 fn own_route(chosen: &Candidate) -> String {
+    let published = match &chosen.run {
+        Run::Compose { published, .. } => *published,
+        _ => None,
+    };
+    let taken = published.map(|port| {
+        format!(
+            "# Compose publishes {port}. If the project runs already, Docker holds that port: take another one here, such as\n\
+             # \"127.0.0.1:8100\", and point your nginx to it.\n"
+        )
+    });
     format!(
         "\n[service.{}.route]\n\
          # Where clients come in: cutover's proxy listens here. Instances have ports of their own.\n\
-         listen = \":8080\"\n\
+         {}listen = \":{}\"\n\
          # Several services can share one address, told apart by host or path.\n\
          # hosts = [\"shop.example.com\"]\n",
-        chosen.service
+        chosen.service,
+        taken.unwrap_or_default(),
+        published.unwrap_or(8080)
     )
 }
 
@@ -154,33 +195,20 @@ fn rollout(chosen: &Candidate) -> String {
     )
 }
 
-fn other_service(name: &str, command: &[String]) -> String {
+fn other_service(name: &str, key: &str) -> String {
     format!(
-        "\n# Found beside it. A service without a route is a worker: nothing is sent to it.\n# [service.{name}]\n# command = {}\n",
-        toml_list(command)
+        "\n# Found beside it. A service without a route is a worker: nothing is sent to it.\n# [service.{name}]\n# {}\n",
+        comment(key)
     )
 }
 
 fn alternative(candidate: &Candidate) -> String {
-    let mut text = format!(
-        "\n# Also found: {}. To run that instead:\n# command = {}\n",
-        comment(&candidate.found),
-        toml_list(&candidate.command)
-    );
+    let key: String = candidate.run.key().lines().map(|line| format!("# {line}\n")).collect();
+    let mut text = format!("\n# Also found: {}. To run that instead:\n{key}", comment(&candidate.found));
     if let Some(artifact) = &candidate.artifact {
         text.push_str(&format!("# artifact = {}\n", toml_text(artifact)));
     }
     text
-}
-
-fn containers(found: &[String]) -> String {
-    if found.is_empty() {
-        return String::new();
-    }
-    format!(
-        "\n# Also found: {}. Containers come with a later version of cutover; this one runs plain processes.\n",
-        comment(&found.join(", "))
-    )
 }
 
 /// What to say after the file is written: what to know first, then the next commands.
@@ -188,9 +216,6 @@ pub(super) fn notes(facts: &Facts) -> Vec<String> {
     let mut notes: Vec<String> = facts.candidates.first().map(|chosen| chosen.notes.clone()).unwrap_or_default();
     if facts.candidates.is_empty() {
         notes.push("Nothing here is known: put the command that starts your program into cutover.toml.".to_owned());
-    }
-    if !facts.containers.is_empty() {
-        notes.push("Containers come with a later version; this one runs plain processes.".to_owned());
     }
     notes.push("Look through cutover.toml, then run `cutover check`.".to_owned());
     notes.push("Deploy with `cutover deploy`; see what runs with `cutover status`.".to_owned());

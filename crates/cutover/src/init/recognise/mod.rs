@@ -1,7 +1,8 @@
 //! What lies in a folder: one file for each kind of program, asked in order, the most specific first.
 
 mod binary;
-mod container;
+mod compose;
+mod dockerfile;
 mod jar;
 mod node;
 mod pages;
@@ -14,13 +15,22 @@ use std::path::Path;
 
 use super::candidate::Candidate;
 
-pub(super) use container::containers;
-
 /// What each kind of program makes of the folder.
 type Look = fn(&Path) -> Option<Candidate>;
 
-/// A Procfile says how to run it; a build result what to run; a description of a package only what may be built.
-const LOOKS: &[Look] = &[procfile::look, jar::look, node::look, python::look, rust::look, binary::look, pages::look];
+/// A Compose file, a Procfile and a Dockerfile say how to run it; a build result what to run; a description of a package only what
+/// may be built.
+const LOOKS: &[Look] = &[
+    compose::look,
+    procfile::look,
+    dockerfile::look,
+    jar::look,
+    node::look,
+    python::look,
+    rust::look,
+    binary::look,
+    pages::look,
+];
 
 /// Everything that is recognised, the most specific first.
 pub(super) fn all(dir: &Path) -> Vec<Candidate> {

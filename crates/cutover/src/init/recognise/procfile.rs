@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::text;
 use crate::config::words;
-use crate::init::candidate::{Candidate, Ready};
+use crate::init::candidate::{Candidate, Ready, Run};
 use crate::init::name::fitting;
 
 /// The `web` process of a Procfile; else its first process, as a worker.
@@ -22,7 +22,7 @@ pub(super) fn look(dir: &Path) -> Option<Candidate> {
         candidate.ready = Ready::Worker;
         candidate.service = fitting(&name);
     }
-    candidate.others = processes.into_iter().map(|(name, line)| (fitting(&name), command(&line))).collect();
+    candidate.others = processes.into_iter().map(|(name, line)| (fitting(&name), Run::Command(command(&line)).key())).collect();
     match release {
         Some((_, line)) => Some(candidate.note(format!(
             "The Procfile has a release command, which is not run: {line}. Run it before `cutover deploy`."
