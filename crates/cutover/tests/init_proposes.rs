@@ -49,7 +49,8 @@ impl Folder {
         let project = proposal.file.lines().find(|line| line.starts_with("project = ")).unwrap().to_owned();
         assert!(project.starts_with("project = \"shop-"), "{project}");
         let notes: String = proposal.notes.iter().map(|note| format!("note: {note}\n")).collect();
-        format!("{}----\n{notes}", proposal.file.replace(&project, "project = \"shop\""))
+        let name = project.trim_start_matches("project = ").trim_matches('"');
+        format!("{}----\n{notes}", proposal.file.replace(name, "shop"))
     }
 }
 
@@ -206,7 +207,7 @@ const COMPOSE: &str = r#"
 services:
   db: { image: "mariadb:10" }
   front: { image: nginx, ports: ["80:80"] }
-  Mailer: { build: . }
+  mailer: { build: . }
   shop_web:
     build: .
     ports: ["8080:80"]
