@@ -7,6 +7,7 @@ const SHORTEST: usize = 6;
 
 /// The text without the secrets of this receiver, on one line and not too long.
 pub fn redact(text: &str, way: &Way) -> String {
+    let text = text.replace(char::is_control, " ");
     let mut text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut hidden: Vec<String> = way.secrets().into_iter().flat_map(parts).collect();
     // The longest first, lest a part of it leaves the rest behind.
@@ -14,7 +15,6 @@ pub fn redact(text: &str, way: &Way) -> String {
     for part in hidden {
         text = text.replace(&part, "***");
     }
-    let text: String = text.chars().filter(|c| !c.is_control()).collect();
     match text.char_indices().nth(200) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
@@ -28,7 +28,7 @@ fn parts(secret: &Secret) -> Vec<String> {
     if let Some((_, rest)) = whole.split_once("://") {
         let (authority, path) = rest.split_once(['/', '?']).unwrap_or((rest, ""));
         parts.extend(authority.rsplit_once('@').map(|(user, _)| user.to_owned()));
-        parts.push(path.to_owned());
+        parts.extend([path, path.split(['?', '#']).next().unwrap_or_default()].map(str::to_owned));
         parts.extend(path.split(['/', '?', '&', '=', '#']).map(str::to_owned));
     }
     parts.retain(|part| part.len() >= SHORTEST);

@@ -46,7 +46,7 @@ pub(super) const NOTIFY: Section = Section {
         key(
             "sendmail",
             Form::Command,
-            Is("[\"/usr/sbin/sendmail\", \"-t\", \"-i\"]"),
+            Rule("`[\"/usr/sbin/sendmail\", \"-t\", \"-i\"]`"),
             "For `email`: what takes the message with its header on its standard input.",
         ),
         key(
