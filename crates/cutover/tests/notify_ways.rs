@@ -16,7 +16,7 @@ fn writer(host: &Host, name: &str) -> (PathBuf, PathBuf) {
     std::fs::create_dir(&folder).expect("make a folder");
     // The last line makes the file whole at once.
     let script = format!(
-        "#!/bin/sh\nset -e\ncd '{}'\n{{ env | grep ^CUTOVER_; echo \"arguments=$*\"; }} > $$.env\ncat > $$.part\nmv $$.part $$.in\n",
+        "#!/bin/sh\nset -e\ncd '{}'\n{{ env | grep ^CUTOVER_ || true; echo \"arguments=$*\"; }} > $$.env\ncat > $$.part\nmv $$.part $$.in\n",
         folder.display()
     );
     std::fs::write(&program, script).expect("write a script");

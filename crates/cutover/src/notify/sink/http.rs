@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cutover_core::spec::Secret;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper::header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use hyper::{HeaderMap, Request, Response, StatusCode, body::Incoming};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -18,6 +18,9 @@ use super::Answer;
 
 /// How much of an answer is read: its reason, not its page.
 const READ: usize = 2 << 10;
+
+/// How long that is waited for.
+const BODY_WITHIN: Duration = Duration::from_secs(1);
 
 /// Posts JSON, and judges the answer. The caller sets the limit.
 pub(super) async fn post(url: &Secret, id: &str, headers: Vec<(&str, String)>, body: Vec<u8>) -> Answer {
@@ -54,8 +57,7 @@ async fn connector() -> std::io::Result<HttpsConnector<HttpConnector>> {
 
 async fn judge(answer: Response<Incoming>) -> Answer {
     let (status, wait) = (answer.status(), retry_after(answer.headers()));
-    let body = Limited::new(answer.into_body(), READ).collect().await;
-    let body = body.map(|body| String::from_utf8_lossy(&body.to_bytes()).into_owned()).unwrap_or_default();
+    let body = beginning(answer.into_body()).await;
     let said = if body.trim().is_empty() { format!("answered {status}") } else { format!("answered {status}: {body}") };
     match status {
         status if status.is_success() => Answer::Taken(said),
@@ -66,6 +68,21 @@ async fn judge(answer: Response<Incoming>) -> Answer {
         status if status.is_client_error() => Answer::Never(said),
         _ => Answer::NotNow(said, wait),
     }
+}
+
+/// What can be had of a body. The status has decided already: a body that breaks off, or does not come, changes nothing.
+async fn beginning(mut body: Incoming) -> String {
+    let mut read = Vec::new();
+    let reading = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            read.extend_from_slice(frame.data_ref().unwrap_or(&Bytes::new()));
+            if read.len() >= READ {
+                return;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(BODY_WITHIN, reading).await;
+    String::from_utf8_lossy(&read).into_owned()
 }
 
 /// The pause that the receiver asks for: seconds, or a date (RFC 9110, section 10.2.3).
