@@ -39,7 +39,7 @@ fn every_example_loads() {
     assert_eq!(blocks.len(), 6, "one for the beginning, and one for each kind");
 }
 
-/// Seen to fail with a field that was added.
+/// Seen to fail with a field that the page did not have.
 #[test]
 fn every_field_is_named() {
     let page = page();

@@ -8,8 +8,8 @@ use std::net::TcpListener;
 use cutover_testkit::host::{Role, until};
 use notify_support::{Receiver, Reply, TOKEN, host, nothing_is_shown, settled, status, webhook};
 
-/// Conditions only: the deployment has ended, and the receiver still has what it got first in hand. Seen to fail with an engine
-/// that waited for the delivery.
+/// Conditions only: the deployment has ended, and the receiver still has what it got first in hand. Seen to fail with an agent
+/// that began no deployment before all was told, and with one try at a time over all receivers.
 #[test]
 fn a_receiver_that_hangs_delays_nobody() {
     let hanging = Receiver::new(|_, _| Reply::Hang);
@@ -81,7 +81,7 @@ fn who_is_gone_is_not_tried_again_and_that_is_seen() {
     assert_eq!(receiver.received().len(), 1);
 }
 
-/// The receiver is away, the agent is killed, and both come back. Seen to fail with an outbox in memory.
+/// The receiver is away, the agent is killed, and both come back. Seen to fail with an agent that began with an empty outbox.
 #[test]
 fn a_killed_agent_still_tells() {
     let place = TcpListener::bind("127.0.0.1:0").expect("a free port");

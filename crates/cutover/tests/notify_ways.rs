@@ -152,7 +152,7 @@ fn a_failure_is_told_with_its_reason_and_what_is_live() {
 }
 
 /// What was configured when it was deployed holds for all verbs; a change of it takes effect without a new release. Seen to
-/// fail when it was handed over only with a deployment that began.
+/// fail when those who were told first stayed for ever.
 #[test]
 fn who_is_told_belongs_to_the_service_not_to_a_release() {
     let (first, second) = (Receiver::willing(), Receiver::willing());

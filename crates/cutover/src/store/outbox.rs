@@ -89,7 +89,13 @@ impl SqliteJournal {
         self.with("read", move |connection| {
             let find = "SELECT body FROM notify WHERE service = ?1";
             let body: Option<String> = connection.query_row(find, [service.as_str()], |row| row.get(0)).optional()?;
-            Ok(body.map(|body| serde_json::from_str(&body)).transpose()?.unwrap_or_default())
+            // What another version wrote must not hold up what others are told.
+            Ok(body.map_or_else(NotifySpec::default, |body| {
+                serde_json::from_str(&body).unwrap_or_else(|error| {
+                    tracing::warn!("who is told of {service} cannot be read, until it is deployed again: {error}");
+                    NotifySpec::default()
+                })
+            }))
         })
         .await
     }

@@ -5,12 +5,12 @@ use std::time::Duration;
 use cutover_core::ReleaseNo;
 use cutover_core::spec::Occasion;
 
-use super::{Counted, Facts};
+use super::{Counted, Facts, short};
 use crate::figure::{length, number};
 
 /// The sentence.
 pub(super) fn of(facts: &Facts) -> String {
-    let subject = format!("{}: {} by {}", facts.service, action(facts), facts.by);
+    let subject = format!("{}: {} by {}", facts.service, action(facts), short(facts.by));
     match facts.occasion {
         Occasion::Started => format!("{subject} has begun."),
         Occasion::Promoted => format!("{subject}: {} has all the traffic, and is watched.", release(facts.plan.to)),
