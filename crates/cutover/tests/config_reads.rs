@@ -189,6 +189,8 @@ fn with(section: &Section, key: &str, line: &str) -> String {
     let needed = [
         ("service.NAME.network", "name", "name = \"shop\""),
         ("accessory.NAME", "image", "image = \"db\""),
+        ("notify.NAME", "kind", "kind = \"command\""),
+        ("notify.NAME", "command", "command = [\"./server\"]"),
         (NGINX, "file", "file = \"/etc/nginx/conf.d/web.conf\""),
         match key {
             "variable" | "down" | "sites" => (NGINX, "file", "file = \"/etc/nginx/conf.d/web.conf\""),
@@ -247,8 +249,12 @@ fn every_documented_default_is_the_real_one() {
     let folder = Folder::new();
     for (section, key) in documented() {
         if let Default::Is(value) = key.default {
-            let given = one(&folder, &with(section, key.name, &format!("{} = {value}", key.name)), None);
-            assert_eq!(given, one(&folder, &with(section, key.name, ""), None), "{}.{}", section.path, key.name);
+            let read = |line: &str| {
+                let config =
+                    folder.load(with(section, key.name, line), None).unwrap_or_else(|errors| panic!("{errors}"));
+                (config.services, config.sinks)
+            };
+            assert_eq!(read(&format!("{} = {value}", key.name)), read(""), "{}.{}", section.path, key.name);
         }
     }
 }

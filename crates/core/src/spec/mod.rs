@@ -7,6 +7,7 @@ mod accessory;
 mod build;
 mod container;
 mod nginx;
+mod notify;
 mod probe;
 mod process;
 mod rollout;
@@ -23,6 +24,7 @@ pub use container::{
     NetworkSpec, Pull, Reach,
 };
 pub use nginx::{NginxAt, NginxProgram, NginxRoute, NginxShape};
+pub use notify::{NotifySpec, Occasion, SinkSpec, Way};
 pub use probe::{Check, ReadySpec, WarmUp};
 pub use process::{LimitSpec, LogSpec, Ports, ProcessSpec, RestartSpec, StopSpec};
 pub use rollout::{RolloutSpec, Strategy};

@@ -12,6 +12,8 @@
 //! | `GET /v1/events?service=&deployment=&after=&follow=` | a line of JSON per event: [`Record`] |
 //! | `POST /v1/services/{name}/abort` with [`Reason`] | [`Begun`] |
 //! | `POST /v1/services/{name}/lock` with [`LockFor`], `…/unlock` with [`Reason`] | `{}` |
+//! | `POST /v1/services/{name}/notify` with [`Notify`] | `{}` |
+//! | `POST /v1/notify/test` with [`TestNotify`] | a list of [`SinkAnswer`] |
 //! | `POST /v1/stop` | `{}`, and the agent leaves |
 //!
 //! What is refused is answered with 409, what is malformed with 400, what could not be looked at with 422; while the
@@ -23,6 +25,7 @@ use std::path::PathBuf;
 use cutover_core::machine::{Deployment, Duty, Last, Lock, Mark, Outcome, Record};
 use cutover_core::plan::{Kind, Refusal};
 use cutover_core::proof::Proof;
+use cutover_core::spec::NotifySpec;
 use cutover_core::{DeploymentId, Failure, Generation, InstanceId, ReleaseNo, ServiceName, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -180,6 +183,57 @@ pub struct Story {
     pub summary: Summary,
     /// Its events.
     pub events: Vec<Record>,
+    /// Who was told of it, and what came back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notifications: Vec<Notification>,
+}
+
+/// Somebody who was to be told of an event.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Notification {
+    /// The number of the event.
+    pub event: u64,
+    /// The occasion.
+    pub on: String,
+    /// Who was to be told: its name in the configuration.
+    pub sink: String,
+    /// `waiting`, `delivered` or `given_up`.
+    pub state: String,
+    /// How often it was tried.
+    pub tries: u32,
+    /// When it is tried again, if it waits.
+    pub due: Option<Timestamp>,
+    /// What came back the last time, without secrets.
+    pub said: Option<String>,
+}
+
+/// Who is told what becomes of a service, in place of whoever was. No answer ever holds it: it has secrets.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Notify {
+    /// They, as the command line makes them of the configuration.
+    pub notify: NotifySpec,
+}
+
+/// Who is to get a test message.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TestNotify {
+    /// They, as the command line makes them of the configuration.
+    pub notify: NotifySpec,
+    /// Who asks.
+    pub by: String,
+}
+
+/// What came of a test message.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SinkAnswer {
+    /// Who was told: its name in the configuration.
+    pub sink: String,
+    /// Its kind.
+    pub kind: String,
+    /// Whether it took the message.
+    pub taken: bool,
+    /// What came back, without secrets.
+    pub said: String,
 }
 
 /// What a service has been through.

@@ -5,9 +5,10 @@ use cutover_core::plan::Refusal;
 use cutover_core::{DeploymentId, ServiceName};
 
 use super::Agent;
-use super::api::{History, ReleaseRow, Story, Summary};
+use super::api::{History, Notification, ReleaseRow, Story, Summary};
 use crate::engine::CommandError;
-use crate::store::Filter;
+use crate::notify::message::Message;
+use crate::store::{Entry, Filter, State};
 
 impl Agent {
     /// What a service has been through.
@@ -36,7 +37,21 @@ impl Agent {
         let filter = Filter { deployment: Some(deployment), ..Filter::default() };
         let events = self.journal.read(filter).await?;
         let summary = summaries(&events).pop();
-        Ok(summary.map(|summary| Story { summary, events }))
+        let notifications = self.journal.notifications(deployment).await?.into_iter().map(notification).collect();
+        Ok(summary.map(|summary| Story { summary, events, notifications }))
+    }
+}
+
+fn notification(entry: Entry) -> Notification {
+    let told = serde_json::from_str::<Message>(&entry.message);
+    Notification {
+        event: entry.event,
+        on: told.map(|message| message.event).unwrap_or_default(),
+        sink: entry.sink,
+        state: entry.state.name().to_owned(),
+        tries: entry.tries,
+        due: (entry.state == State::Waiting).then_some(entry.due),
+        said: entry.said,
     }
 }
 

@@ -24,6 +24,7 @@ pub use status::address;
 
 use crate::engine::port::Runtime;
 use crate::engine::{Engine, Identity};
+use crate::notify::Notifier;
 use crate::router::{BuiltinRouter, Routers};
 use crate::runtime::Runtimes;
 use crate::store::SqliteJournal;
@@ -42,6 +43,7 @@ pub struct Agent {
     engine: Engine,
     journal: Arc<SqliteJournal>,
     router: Arc<BuiltinRouter>,
+    notifier: Notifier,
     state: StateDir,
     started: Timestamp,
 }
@@ -54,6 +56,8 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     // Only now: whoever connects is answered, and an agent that cannot begin says so by how it ends.
     let listener = listen(&state, options.socket_group.as_deref())?;
     let leave = Arc::new(Notify::new());
+    // A task of its own, that nothing waits for: it ends with the agent, and the next one goes on.
+    tokio::spawn(agent.notifier.clone().run());
     tracing::info!("agent {} at {}", std::process::id(), state.path().display());
     let served = axum::serve(listener, server::routes(agent, leave.clone()));
     tokio::select! {
@@ -80,9 +84,10 @@ impl Agent {
         let router = BuiltinRouter::start(state.proxy(), executable).await?;
         let routers = Routers::new(router.clone(), state.path(), runtime.clone());
         let world = world::real(journal.clone(), runtime, Arc::new(routers));
-        let started = world.clock.now();
+        let (clock, started) = (world.clock.clone(), world.clock.now());
         let engine = Engine::open(world, Identity { token, starts }).await.map_err(|error| error.0)?;
-        Ok(Self { engine, journal, router, state, started })
+        let notifier = Notifier::new(journal.clone(), engine.ledger().clone(), clock);
+        Ok(Self { engine, journal, router, notifier, state, started })
     }
 
     /// What is live of a service, in a sentence: it ends every error.

@@ -15,17 +15,17 @@ use cutover_core::plan::Refusal;
 use cutover_core::{DeploymentId, Failure, ServiceName};
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 
 use super::Agent;
-use super::api::{Begin, Begun, Come, LockFor, Problem, Reason, Request};
+use super::api::{Begin, Begun, Come, LockFor, Notify, Problem, Reason, Request, TestNotify};
 use crate::engine::CommandError;
 
 type Shared = State<Arc<Agent>>;
 type Answer = Result<Response, Refused>;
 
 /// All that can be asked.
-pub fn routes(agent: Arc<Agent>, leave: Arc<Notify>) -> Router {
+pub fn routes(agent: Arc<Agent>, leave: Arc<tokio::sync::Notify>) -> Router {
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/plan", post(plan))
@@ -38,6 +38,8 @@ pub fn routes(agent: Arc<Agent>, leave: Arc<Notify>) -> Router {
         .route("/v1/services/{name}/abort", post(abort))
         .route("/v1/services/{name}/lock", post(lock))
         .route("/v1/services/{name}/unlock", post(unlock))
+        .route("/v1/services/{name}/notify", post(notify))
+        .route("/v1/notify/test", post(test_notify))
         .route(
             "/v1/stop",
             post(move || async move {
@@ -104,6 +106,15 @@ async fn lock(State(agent): Shared, Path(service): Path<ServiceName>, Json(lock)
 async fn unlock(State(agent): Shared, Path(service): Path<ServiceName>, Json(why): Json<Reason>) -> Answer {
     let unlocked = agent.engine.unlock(&service, &why.by).await;
     answer(&agent, Some(&service), unlocked.map(|()| serde_json::json!({})))
+}
+
+async fn notify(State(agent): Shared, Path(service): Path<ServiceName>, Json(told): Json<Notify>) -> Answer {
+    let saved = agent.journal.save_notify(&service, &told.notify).await.map_err(CommandError::from);
+    answer(&agent, Some(&service), saved.map(|()| serde_json::json!({})))
+}
+
+async fn test_notify(State(agent): Shared, Json(test): Json<TestNotify>) -> Response {
+    Json(agent.notifier.test(&test.notify, &test.by).await).into_response()
 }
 
 /// Which events are wanted.

@@ -7,10 +7,11 @@ use cutover_core::machine::{Duty, ServiceState};
 use cutover_core::spec::{RouteKind, RouteSpec};
 use cutover_core::stats::Stats;
 use cutover_core::table::Mode;
-use cutover_core::{InstanceId, Timestamp};
+use cutover_core::{DeploymentId, InstanceId, ServiceName, Timestamp};
 
 use super::Agent;
 use super::api::{AgentStatus, InstanceStatus, ProxyStatus, ServiceStatus, Status};
+use crate::store::{Entry, State};
 
 /// How long a look at the files that lead to services may take.
 const LONGEST_LOOK: Duration = Duration::from_secs(3);
@@ -23,6 +24,7 @@ impl Agent {
         let pids = self.pids().await;
         // An nginx may be far away, and not answer.
         let notes = tokio::time::timeout(LONGEST_LOOK, world.router.notes()).await.unwrap_or_default();
+        let untold = self.untold().await;
         let now = world.clock.now();
         let states: Vec<ServiceState> = {
             let view = self.engine.ledger().view();
@@ -34,11 +36,35 @@ impl Agent {
             services: states
                 .iter()
                 .map(|state| ServiceStatus {
-                    notes: notes.get(&state.name).cloned().unwrap_or_default(),
+                    notes: [&notes, &untold]
+                        .into_iter()
+                        .filter_map(|of| of.get(&state.name))
+                        .flatten()
+                        .cloned()
+                        .collect(),
                     ..self.service_status(state, &stats, &pids, now)
                 })
                 .collect(),
         }
+    }
+
+    /// Who could not be told of the newest deployment of a service.
+    async fn untold(&self) -> BTreeMap<ServiceName, Vec<String>> {
+        let newest: Vec<(ServiceName, DeploymentId)> = {
+            let view = self.engine.ledger().view();
+            let newest = |state: &ServiceState| {
+                let running = state.deployment.as_ref().map(|deployment| deployment.id);
+                Some((state.name.clone(), running.or(state.last.as_ref().map(|last| last.deployment))?))
+            };
+            view.services.values().filter_map(newest).collect()
+        };
+        let mut notes: BTreeMap<ServiceName, Vec<String>> = BTreeMap::new();
+        for (service, deployment) in newest {
+            let entries = self.journal.notifications(deployment).await.unwrap_or_default();
+            let given_up = entries.into_iter().filter(|entry| entry.state == State::GivenUp);
+            notes.entry(service).or_default().extend(given_up.map(|entry| note(&entry)));
+        }
+        notes
     }
 
     fn agent_status(&self) -> AgentStatus {
@@ -98,6 +124,14 @@ impl Agent {
             notes: Vec::new(),
         }
     }
+}
+
+fn note(entry: &Entry) -> String {
+    let Entry { sink, deployment, said, .. } = entry;
+    let said = said.as_deref().unwrap_or("nothing came back");
+    format!(
+        "{sink} could not be notified of deployment {deployment}: {said}; `cutover show {deployment}` tells all of it"
+    )
 }
 
 fn instances(state: &ServiceState, stats: &Stats, pids: &BTreeMap<InstanceId, u32>) -> Vec<InstanceStatus> {

@@ -75,6 +75,9 @@ pub enum Verb {
     Lock(LockArgs),
     /// What happened, from the journal
     Events(EventsArgs),
+    /// Whoever is told of deployments
+    #[command(subcommand)]
+    Notify(NotifyVerb),
     /// Put a strict load on an address and count what is lost
     Meter(Box<MeterArgs>),
     /// See it work: deploy a sample program under load, in a temporary directory
@@ -263,6 +266,16 @@ pub struct EventsArgs {
     /// Go on with what happens from now on
     #[arg(long, short)]
     pub follow: bool,
+}
+
+/// What is done with notifications.
+#[derive(Debug, Subcommand)]
+pub enum NotifyVerb {
+    /// Send a test message to each receiver of the configuration, and say what came back; fails if one did not take it
+    Test {
+        /// Only to this one
+        name: Option<String>,
+    },
 }
 
 /// For `meter`.

@@ -77,6 +77,7 @@ async fn dispatch(verb: Verb, context: &Context) -> Result<(), CliError> {
         Verb::Show(args) => verb::show::show(&args, context).await,
         Verb::Logs(args) => verb::logs::logs(&args, context).await,
         Verb::Events(args) => verb::events::events(&args, context).await,
+        Verb::Notify(verb) => verb::notify::run(&verb, context).await,
         Verb::Meter(args) => verb::meter::meter(&args, context).await,
         Verb::Demo(args) => verb::demo::demo(&args, context).await,
         Verb::Agent(args) => verb::agent::agent(&args, context).await,

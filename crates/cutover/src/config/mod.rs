@@ -16,6 +16,7 @@ mod env_file;
 mod finding;
 pub mod keys;
 mod locate;
+mod notify;
 mod overlay;
 mod reader;
 mod reference;
@@ -30,13 +31,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use cutover_core::ServiceName;
-use cutover_core::spec::{AccessorySpec, BuildSpec, ServiceSpec};
+use cutover_core::spec::{AccessorySpec, BuildSpec, NotifySpec, ServiceSpec};
 
 pub(crate) use locate::{FILE_NAME, normal as normal_path};
 
 use crate::compose::{Neighbour, Project, Tool};
 
 pub use finding::{ConfigErrors, Finding, Place};
+pub use notify::Sink;
 pub use reference::{example, reference};
 pub use surroundings::Surroundings;
 
@@ -57,6 +59,8 @@ pub struct Config {
     pub accessories: Vec<AccessorySpec>,
     /// The images that are built before they are deployed.
     pub builds: BTreeMap<ServiceName, BuildSpec>,
+    /// Who is told of deployments, in the order of the file.
+    pub sinks: Vec<Sink>,
     /// The Compose projects that services are from.
     pub composed: BTreeMap<ServiceName, Composed>,
     /// What is allowed, but probably not meant.
@@ -74,6 +78,13 @@ pub struct Composed {
     pub neighbours: Vec<Neighbour>,
     /// Whether Compose builds its image.
     pub build: bool,
+}
+
+impl Config {
+    /// Who is told of a service.
+    pub fn notify_of(&self, service: &ServiceName) -> NotifySpec {
+        notify::of_service(&self.sinks, &self.project, service)
+    }
 }
 
 /// Reads the configuration at `path`, or the `cutover.toml` of the current directory or the nearest folder above it, with
@@ -115,13 +126,16 @@ fn interpret(
     let composed = services.iter().filter_map(of_compose).collect();
     let built = |service: &service::Read| Some((service.spec.name.clone(), service.build.clone()?));
     let builds = services.iter().filter_map(built).collect();
-    let services = services.into_iter().map(|service| service.spec).collect();
+    let services: Vec<ServiceSpec> = services.into_iter().map(|service| service.spec).collect();
+    let names: Vec<ServiceName> = services.iter().map(|service| service.name.clone()).collect();
+    let sinks = notify::read(&reader, &place, &names);
     Some(Config {
         path: source.path.clone(),
         project: project?,
         services,
         accessories,
         builds,
+        sinks,
         composed,
         warnings: Vec::new(),
     })

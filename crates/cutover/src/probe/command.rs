@@ -18,7 +18,7 @@ use crate::engine::port::{Exit, ProbeTarget, SmokeFailure};
 use crate::runtime::process::identity::{Handle, ProcessId};
 use crate::supervise::inherited;
 
-mod output;
+pub(crate) mod output;
 
 /// Runs a command as a probe.
 pub async fn check(words: &[String], at: &ProbeTarget, within: Duration) -> Result<(), String> {

@@ -3,7 +3,7 @@
 //! One try each: how often, and what follows from it, is the engine's decision. A failure is told as a lowercase fragment
 //! that says what came back: `answered 500 Internal Server Error instead of 200-399`.
 
-mod command;
+pub(crate) mod command;
 mod fastcgi;
 mod http;
 mod target;

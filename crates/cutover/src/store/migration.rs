@@ -36,6 +36,30 @@ const MIGRATIONS: &[&str] = &[
     UPDATE release SET body = json_set(body, '$.spec.route', json_object('proxy', json_extract(body, '$.spec.route')))
         WHERE json_type(body, '$.spec.route.listen') IS NOT NULL;
 ",
+    "
+    -- Who is told of a service, with all secrets, and after which event that was said.
+    CREATE TABLE notify (service TEXT PRIMARY KEY, body TEXT NOT NULL, after INTEGER NOT NULL) STRICT;
+    -- What they are told: one row for each event and receiver.
+    CREATE TABLE notification (
+        event      INTEGER NOT NULL,
+        sink       TEXT NOT NULL,
+        service    TEXT NOT NULL,
+        deployment INTEGER NOT NULL,
+        message    TEXT NOT NULL,
+        made       INTEGER NOT NULL,
+        tries      INTEGER NOT NULL,
+        due        INTEGER NOT NULL,
+        state      TEXT NOT NULL,
+        said       TEXT,
+        PRIMARY KEY (event, sink)
+    ) STRICT;
+    CREATE INDEX notification_by_deployment ON notification (deployment);
+    CREATE INDEX notification_by_state ON notification (state);
+    -- A name for this journal that no other has, and the last event that somebody was to be told of. What happened before
+    -- is nobody's news.
+    CREATE TABLE notifier (name TEXT NOT NULL, seen INTEGER NOT NULL) STRICT;
+    INSERT INTO notifier SELECT lower(hex(randomblob(8))), coalesce(max(seq), 0) FROM event;
+",
 ];
 
 /// Refuses what is not ours, is newer than we are, or is damaged. Changes nothing.

@@ -4,6 +4,7 @@
 //! only, because releases hold the environment with its secrets.
 
 mod migration;
+mod outbox;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,8 @@ use cutover_core::{DeploymentId, Failure, Release, ReleaseNo, ServiceName};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::engine::port::{Journal, JournalError};
+
+pub use outbox::{Entry, State};
 
 /// The journal in a file.
 pub struct SqliteJournal {

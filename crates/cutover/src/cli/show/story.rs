@@ -6,7 +6,7 @@ use cutover_core::machine::{Event, Outcome, Record};
 use cutover_core::plan::{Plan, Step};
 
 use super::{event, history, proof, time};
-use crate::agent::api::Story;
+use crate::agent::api::{Notification, Story};
 
 /// Its timeline and its proof.
 pub fn text(story: &Story) -> String {
@@ -30,8 +30,24 @@ pub fn text(story: &Story) -> String {
     }
     if summary.proof.is_some() {
         text.push_str(&proof::text(summary.proof.as_ref()));
+        text.push('\n');
     }
+    story.notifications.iter().for_each(|told| text.push_str(&notification(told)));
     text
+}
+
+/// Whether somebody was told of something: `told slack of done: answered 200 OK: ok`.
+fn notification(told: &Notification) -> String {
+    let Notification { on, sink, state, tries, due, said, .. } = told;
+    let said = said.as_ref().map(|said| format!(": {said}")).unwrap_or_default();
+    let tries = if *tries == 1 { "1 try".to_owned() } else { format!("{tries} tries") };
+    match (state.as_str(), due) {
+        ("delivered", _) => format!("  {sink} was told of {on}{said}\n"),
+        ("waiting", Some(due)) => {
+            format!("  {sink} was not told of {on} yet, after {tries}; next at {}{said}\n", time::moment(*due))
+        }
+        _ => format!("  {sink} was NOT told of {on}, given up after {tries}{said}\n"),
+    }
 }
 
 /// What a deployment takes beside what it waits for: the copy or pull, the program's own start, the checks that the user

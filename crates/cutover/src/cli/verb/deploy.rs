@@ -9,7 +9,7 @@ use super::super::context::Context;
 use super::super::error::CliError;
 use super::super::{caller, follow, show};
 use super::plan::request;
-use super::{accessory, build};
+use super::{accessory, build, notify};
 use crate::agent::api::{Begin, Begun, Problem, Request, Want};
 use crate::client::{Client, ClientError};
 use crate::config::Config;
@@ -25,6 +25,7 @@ pub async fn deploy(args: &DeployArgs, context: &Context) -> Result<(), CliError
     for spec in chosen {
         let spec = build::complete(&config, spec, args.image.as_deref(), context)?;
         build::neighbours(&config, &spec).await?;
+        notify::hand_over(&config, &spec.name, &client).await?;
         deploy_one(&spec, args, context, &client).await?;
     }
     Ok(())

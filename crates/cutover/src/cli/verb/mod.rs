@@ -14,6 +14,7 @@ pub mod init;
 pub mod lock;
 pub mod logs;
 pub mod meter;
+pub mod notify;
 pub mod plan;
 pub mod proxy;
 pub mod show;

@@ -6,6 +6,7 @@
 
 mod accessory;
 mod container;
+mod notify;
 mod rollout;
 mod route;
 mod service;
@@ -163,6 +164,7 @@ pub const SECTIONS: &[Section] = &[
     container::LOGIN,
     container::COMPOSE,
     accessory::ACCESSORY,
+    notify::NOTIFY,
     ENVIRONMENT,
 ];
 
@@ -185,6 +187,12 @@ const TOP: Section = Section {
         ),
         key("accessory", Form::Tables("accessory.db"), Default::None, "Long-lived neighbours: `[accessory.db]`."),
         key(
+            "notify",
+            Form::Tables("notify.ops"),
+            Default::None,
+            "Who is told what becomes of deployments: `[notify.ops]`. A name follows the same rule as the project's.",
+        ),
+        key(
             "environment",
             Form::Tables("environment.staging"),
             Default::None,
@@ -201,6 +209,7 @@ const ENVIRONMENT: Section = Section {
         key("project", Form::Name, Default::None, "Replaces the project's name."),
         key("service", Form::Tables("service.web"), Default::None, "The same keys as in `[service.NAME]`."),
         key("accessory", Form::Tables("accessory.db"), Default::None, "The same keys as in `[accessory.NAME]`."),
+        key("notify", Form::Tables("notify.ops"), Default::None, "The same keys as in `[notify.NAME]`."),
     ],
 };
 

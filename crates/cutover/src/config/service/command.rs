@@ -12,10 +12,10 @@ use crate::config::words;
 const PLACEHOLDERS: &[&str] = &["port", "release", "instance", "artifact"];
 
 /// The words of a command, and where each stands.
-pub(super) type Command<'a> = Located<Vec<Located<&'a str>>>;
+pub(in crate::config) type Command<'a> = Located<Vec<Located<&'a str>>>;
 
 /// Reads a command: a list that is not empty, of words that can be passed to a program.
-pub(super) fn read<'a>(reader: &Reader<'a>, key: &str) -> Option<Command<'a>> {
+pub(in crate::config) fn read<'a>(reader: &Reader<'a>, key: &str) -> Option<Command<'a>> {
     let node = reader.node(key)?;
     if let Value::Text(line) = &node.value {
         add_line(reader, key, node.at, line);

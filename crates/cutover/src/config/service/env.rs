@@ -86,7 +86,7 @@ fn checked(reader: &Reader, place: &Place, key: &str, name: &str, value: &Locate
 }
 
 /// Replaces `${NAME}`; `$${` stands for `${`. A `$` without a brace is left alone: passwords have them.
-fn interpolate(text: &str, variables: &BTreeMap<String, String>) -> Result<String, String> {
+pub(in crate::config) fn interpolate(text: &str, variables: &BTreeMap<String, String>) -> Result<String, String> {
     let mut result = String::new();
     let mut rest = text;
     while let Some(at) = rest.find("${") {

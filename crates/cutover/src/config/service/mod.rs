@@ -19,6 +19,7 @@ mod ready;
 mod rollout;
 mod route;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use cutover_core::ServiceName;
@@ -43,12 +44,20 @@ pub(super) struct Place<'a> {
 
 impl Place<'_> {
     /// A path of the file, made absolute.
-    fn resolve(&self, path: &str) -> PathBuf {
+    pub(super) fn resolve(&self, path: &str) -> PathBuf {
         normal(&self.folder.join(path))
+    }
+
+    /// The variables of whoever runs cutover.
+    pub(super) fn variables(&self) -> &BTreeMap<String, String> {
+        &self.surroundings.variables
     }
 }
 
 pub(super) use accessory::read as read_accessory;
+pub(super) use command::read as read_command;
+pub(super) use env::interpolate;
+pub(super) use rollout::beside_file;
 
 /// A service, and where the parts stand that may conflict with other services.
 pub(super) struct Read {

@@ -59,7 +59,7 @@ fn check_deadline(reader: &Reader, spec: &RolloutSpec, ready: &ReadySpec) {
 
 /// A command that the agent runs. It has no working directory of its own, so a program with a `/` becomes absolute, from the
 /// folder of the file.
-pub(super) fn beside_file(reader: &Reader, key: &str, command: Command, place: &Place) -> Vec<String> {
+pub(in crate::config) fn beside_file(reader: &Reader, key: &str, command: Command, place: &Place) -> Vec<String> {
     let folder = place.folder.to_owned();
     let search = program::Search { directory: Some(&folder), artifact: None, path: place.surroundings.path() };
     if let Some(program) = command.value.first() {
