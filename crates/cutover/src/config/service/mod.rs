@@ -17,6 +17,7 @@ mod process;
 mod program;
 mod ready;
 mod rollout;
+mod strategy;
 mod route;
 
 use std::path::{Path, PathBuf};
@@ -88,7 +89,7 @@ pub(super) fn read(reader: &Reader, place: &Place) -> Option<Read> {
     let found = compose.filter(|_| kind == Kind::Compose);
     let found = found.map(|written| compose::resolve(reader, place, &written, &container));
     let mut ready = ready::read(reader, place, route.kind, kind);
-    let rollout = rollout::read(reader, place, &ready);
+    let rollout = rollout::read(reader, place, &ready, replicas);
     let name = name(reader)?;
     let (mut replicas, mut composed) = (replicas, None);
     let run = match (kind, found) {
