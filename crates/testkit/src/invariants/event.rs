@@ -63,6 +63,7 @@ impl Inner {
     }
 
     fn check_step(&mut self, record: &Record, plan: &Plan, step: &Step) {
+        self.coverage.count(&format!("step: {}", step.name()));
         match step {
             Step::Shift { to, .. } | Step::Weigh { instances: to, .. } => self.check_tested(to),
             Step::Watch { .. } => {

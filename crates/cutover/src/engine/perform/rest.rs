@@ -46,12 +46,17 @@ impl Parts {
     async fn finish(&self, service: &ServiceName, instance: &InstanceId) {
         let duty = self.ledger.state(service).instances.get(instance).map(|found| found.duty);
         let Some(Duty::Resting { until }) = duty else { return };
-        let requests_until = until.max(self.now() + self.drain_time(service, std::slice::from_ref(instance)));
-        let mut closed = false;
+        let drain_time = self.drain_time(service, std::slice::from_ref(instance));
+        let (mut requests_until, mut closed) = (None, false);
         loop {
             let now = self.now();
             if let Some(hand) = self.in_hand(instance).await {
-                let requests_are_over = hand.requests == 0 || now >= requests_until;
+                // Counted from when they are first seen: a router that had lost its table may have given it new ones.
+                let limit = *requests_until.get_or_insert(now + drain_time);
+                let requests_are_over = hand.requests == 0 || now >= limit;
+                if hand.requests == 0 {
+                    requests_until = None;
+                }
                 let streams_are_over = hand.streams == 0 || now >= until + STREAMS_END;
                 if requests_are_over && streams_are_over {
                     return;
