@@ -192,9 +192,11 @@ impl ServiceState {
             Step::Weigh { instances, .. } => self.assign(instances, Duty::Standby),
             // They are down, and whoever cares for instances brings them back.
             Step::Rest { instances, .. } => {
-                self.assign(instances, Duty::Standby);
                 for id in instances {
-                    if let Some(instance) = self.instances.get_mut(id) {
+                    let instance = self.instances.get_mut(id);
+                    // An undo that is tried again finds some of them awake.
+                    if let Some(instance) = instance.filter(|found| matches!(found.duty, Duty::Resting { .. })) {
+                        instance.duty = Duty::Standby;
                         instance.down = Some((at, "rests while others have its place".to_owned()));
                     }
                 }

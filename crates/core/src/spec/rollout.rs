@@ -61,6 +61,15 @@ impl Strategy {
             Self::Recreate(_) => "recreate",
         }
     }
+
+    /// How many instances run at the same time while so many replace as many: for those who must give each a place.
+    pub fn most(&self, replicas: usize) -> usize {
+        match self {
+            Self::BlueGreen | Self::Canary(_) => 2 * replicas,
+            Self::Rolling(rolling) => replicas + rolling.max_surge.rounded_up(replicas).min(replicas),
+            Self::Recreate(_) => replicas,
+        }
+    }
 }
 
 /// How many instances are replaced at a time.

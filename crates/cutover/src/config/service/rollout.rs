@@ -4,17 +4,17 @@ use cutover_core::spec::{ReadySpec, RolloutSpec, Strategy};
 use cutover_core::unit::duration;
 
 use super::command::Command;
-use super::{Place, command, program, strategy};
+use super::{Place, command, program};
 use crate::config::reader::{Reader, Zero};
 
 /// Reads the `rollout` table of a service.
-pub(super) fn read(service: &Reader, place: &Place, ready: &ReadySpec, replicas: u16) -> RolloutSpec {
+pub(super) fn read(service: &Reader, place: &Place, ready: &ReadySpec, strategy: Strategy, replicas: u16) -> RolloutSpec {
     let reader = service.section("rollout");
     let default = RolloutSpec::default();
     let wait = |key, zero| reader.duration(key, zero);
     let smoke = command::read(&reader, "smoke").map(|smoke| beside_file(&reader, "smoke", smoke, place));
     let spec = RolloutSpec {
-        strategy: strategy::read(&reader).unwrap_or_default(),
+        strategy,
         watch: wait("watch", Zero::Allowed).unwrap_or(default.watch),
         drain: wait("drain", Zero::Allowed).unwrap_or(default.drain),
         stream_drain: wait("stream_drain", Zero::Allowed).unwrap_or(default.stream_drain),
