@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cutover::engine::{CommandError, Engine, Request, Want};
+use cutover::engine::{CommandError, Engine, Request, Steer, Want};
 use cutover_core::plan::Refusal;
 
 use crate::script::{Act, Order};
@@ -23,6 +23,7 @@ pub(crate) async fn ask(engine: &Engine, order: &Order, salt: u64) -> Answer {
         Act::Scale(replicas) => Want::Scale { replicas: *replicas },
         Act::Stop => Want::Stop,
         Act::Remove => Want::Remove,
+        Act::Steer(steer) => return engine.steer(service, BY, *steer).await.map(drop),
         Act::Abort => return engine.abort(service, BY, "they changed their mind").await.map(drop),
         Act::Lock(millis) => return engine.lock(service, BY, "a holiday", Duration::from_millis(*millis)).await,
         Act::Unlock => return engine.unlock(service, BY).await,
@@ -41,6 +42,9 @@ pub(crate) fn verb(act: &Act) -> &'static str {
         Act::Stop => "stop",
         Act::Remove => "remove",
         Act::Abort => "abort",
+        Act::Steer(Steer::Pause) => "pause",
+        Act::Steer(Steer::Resume) => "resume",
+        Act::Steer(Steer::Promote) => "promote",
         Act::Lock(_) => "lock",
         Act::Unlock => "unlock",
         Act::Nothing => "nothing",
@@ -62,6 +66,7 @@ pub(crate) fn kind(error: &CommandError) -> &'static str {
             Refusal::UnknownRelease { .. } => "refused: unknown release",
             Refusal::NotRunning { .. } => "refused: not running",
             Refusal::CannotOverlap { .. } => "refused: cannot overlap",
+            Refusal::Strategy { .. } => "refused: strategy",
             Refusal::RouteTaken { .. } => "refused: route taken",
             Refusal::NothingToAbort { .. } => "refused: nothing to abort",
             Refusal::TooLate { .. } => "refused: too late",

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use cutover_core::ServiceName;
 use cutover_core::spec::{
-    Check, LimitSpec, LogSpec, Ports, ProcessSpec, ProxyRoute, ReadySpec, RestartSpec, RolloutSpec, RouteKind,
-    RouteSpec, RunSpec, Secret, ServiceSpec, StopSpec, WarmUp,
+    Amount, Canary, Check, LimitSpec, LogSpec, Ports, ProcessSpec, ProxyRoute, ReadySpec, RestartSpec, RolloutSpec, Rolling, RouteKind,
+    RouteSpec, RunSpec, Secret, ServiceSpec, Share, StopSpec, Strategy, WarmUp,
 };
-use cutover_core::table::{Balance, Limits};
+use cutover_core::table::{Balance, Hold, Limits};
 
 use crate::invariants::SECRET;
 use crate::world::Life;
@@ -29,18 +29,26 @@ pub struct Build {
     pub routed: bool,
     /// The port it listens on, counted from the service's own.
     pub port: u16,
+    /// How it takes over from the release before.
+    pub strategy: Strategy,
 }
 
 impl Build {
     /// One instance that lives like this.
     pub fn of(life: Life) -> Self {
-        Self { life, replicas: 1, warm_up: false, smoke: false, routed: true, port: 0 }
+        Self { life, replicas: 1, warm_up: false, smoke: false, routed: true, port: 0, strategy: Strategy::BlueGreen }
     }
 
     /// As many as this.
     #[must_use]
     pub fn times(self, replicas: u16) -> Self {
         Self { replicas, ..self }
+    }
+
+    /// Taking over like this.
+    #[must_use]
+    pub fn by(self, strategy: Strategy) -> Self {
+        Self { strategy, ..self }
     }
 
     /// The specification of a service. `salt` makes it differ from others that are built alike.
@@ -60,7 +68,7 @@ impl Build {
                 keep_releases: 3,
                 smoke: self.smoke.then(|| vec!["smoke".to_owned()]),
                 smoke_within: Duration::from_secs(5),
-                ..RolloutSpec::default()
+                strategy: self.strategy.clone(),
             },
         }
     }
@@ -77,6 +85,23 @@ impl Build {
             warm_up: self.warm_up.then(|| WarmUp { paths: vec!["/".to_owned()], requests: 3 }),
         }
     }
+}
+
+/// So many at a time, with so many more or fewer than wanted.
+pub fn rolling(batch: u16, surge: u16, unavailable: u16) -> Strategy {
+    let (batch, max_surge, max_unavailable) = (Amount::Count(batch), Amount::Count(surge), Amount::Count(unavailable));
+    Strategy::Rolling(Rolling { batch, max_surge, max_unavailable, min_ready: None })
+}
+
+/// A tenth, then a half of the traffic.
+pub fn canary() -> Strategy {
+    let steps = [10, 50].map(|percent| Share { percent, time: Duration::from_millis(1500) });
+    Strategy::Canary(Canary { steps: steps.to_vec() })
+}
+
+/// Requests wait meanwhile.
+pub fn recreate() -> Strategy {
+    Strategy::Recreate(Hold { wait: Duration::from_secs(30), requests: 1000 })
 }
 
 /// A plain process with this command line, as what an instance runs.

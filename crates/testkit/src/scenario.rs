@@ -2,7 +2,7 @@
 
 use cutover_core::machine::Outcome;
 
-use crate::fixture::Build;
+use crate::fixture::{self, Build};
 use crate::script::{Act, Order, Script};
 use crate::world::Life;
 
@@ -80,6 +80,16 @@ pub fn succeeding() -> Vec<Scenario> {
             vec![adopt(), deploy(good())],
             vec![order(Act::Rollback(None))],
         ),
+        scenario("rolling, one beside the others", Ends::Done, live(), vec![deploy(good().by(fixture::rolling(1, 1, 0)))]),
+        scenario("rolling, in place", Ends::Done, live(), vec![deploy(good().by(fixture::rolling(1, 0, 1)))]),
+        scenario("canary", Ends::Done, live(), vec![deploy(good().by(fixture::canary()))]),
+        scenario("recreate", Ends::Done, live(), vec![deploy(good().by(fixture::recreate()))]),
+        scenario(
+            "rollback by recreation",
+            Ends::Done,
+            vec![deploy(good().by(fixture::recreate())), deploy(good())],
+            vec![order(Act::Rollback(None))],
+        ),
         scenario("release after a removal", Ends::Done, [live(), vec![order(Act::Remove)]].concat(), live()),
     ]
 }
@@ -103,13 +113,26 @@ pub fn failing() -> Vec<Scenario> {
     let second = lives.iter().map(|(name, life)| {
         scenario(&format!("a release that {name}"), Ends::RolledBack, vec![deploy(good())], vec![deploy(build(life))])
     });
+    let strategies = [
+        ("rolling", fixture::rolling(1, 1, 0)),
+        ("rolling in place", fixture::rolling(1, 0, 1)),
+        ("canary", fixture::canary()),
+        ("recreate", fixture::recreate()),
+    ];
+    let late = [&lives[1], &lives[2], &lives[5], &lives[6]];
+    let others_fail = strategies.iter().flat_map(|(by, strategy)| {
+        late.map(|(name, life)| {
+            let orders = vec![deploy(build(life).by(strategy.clone()))];
+            scenario(&format!("{by}: a release that {name}"), Ends::RolledBack, vec![deploy(good())], orders)
+        })
+    });
     let crashes = build(&lives[5].1);
     let stopped = vec![deploy(good()), Order::at_rest(Act::Stop)];
     let others = [
         scenario("a first release that crashes", Ends::RolledBack, vec![], vec![deploy(crashes.clone())]),
         scenario("a release after a stop that crashes", Ends::RolledBack, stopped, vec![deploy(crashes)]),
     ];
-    second.chain(others).collect()
+    second.chain(others_fail).chain(others).collect()
 }
 
 /// All of them, aborted at a few moments.
@@ -132,6 +155,10 @@ pub fn aborted(after: u64) -> Vec<Scenario> {
         abort("first release", vec![], deploy(good())),
         abort("adoption", vec![], order(Act::Adopt(good()))),
         abort("second release", live(), deploy(good())),
+        abort("rolling", live(), deploy(good().by(fixture::rolling(1, 1, 0)))),
+        abort("rolling in place", live(), deploy(good().by(fixture::rolling(1, 0, 1)))),
+        abort("canary", live(), deploy(good().by(fixture::canary()))),
+        abort("recreate", live(), deploy(good().by(fixture::recreate()))),
         abort("rollback", two(), order(Act::Rollback(None))),
         abort("more instances", live(), order(Act::Scale(3))),
         abort("fewer instances", three(), order(Act::Scale(1))),

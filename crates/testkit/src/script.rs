@@ -1,8 +1,10 @@
 //! What people ask of the engine in a run: written down for a sweep, or drawn from the seed.
 
+use cutover::engine::Steer;
+use cutover_core::spec::Strategy;
 use cutover_core::{ReleaseNo, ServiceName};
 
-use crate::fixture::Build;
+use crate::fixture::{self, Build};
 use crate::seed::Seed;
 use crate::world::Life;
 
@@ -49,6 +51,7 @@ pub enum Act {
     Stop,
     Remove,
     Abort,
+    Steer(Steer),
     Lock(u64),
     Unlock,
     /// Only waits.
@@ -111,7 +114,10 @@ fn draw_act(seed: &mut Seed) -> Act {
         62..=71 => Act::Scale(u16::try_from(seed.between(1, 4)).unwrap_or(1)),
         72..=76 => Act::Stop,
         77..=79 => Act::Remove,
-        80..=94 => Act::Abort,
+        80..=90 => Act::Abort,
+        91..=92 => Act::Steer(Steer::Pause),
+        93 => Act::Steer(Steer::Resume),
+        94 => Act::Steer(Steer::Promote),
         95..=96 => Act::Lock(seed.between(100, 30_000)),
         97 => Act::Unlock,
         _ => Act::Nothing,
@@ -128,6 +134,18 @@ fn draw_build(seed: &mut Seed) -> Build {
         smoke,
         routed: !seed.chance(40),
         port: u16::from(seed.chance(50)),
+        strategy: draw_strategy(seed),
+    }
+}
+
+fn draw_strategy(seed: &mut Seed) -> Strategy {
+    match seed.between(0, 9) {
+        0..=4 => Strategy::BlueGreen,
+        5 => fixture::rolling(1, 1, 0),
+        6 => fixture::rolling(1, 0, 1),
+        7 => fixture::rolling(2, 1, 1),
+        8 => fixture::canary(),
+        _ => fixture::recreate(),
     }
 }
 

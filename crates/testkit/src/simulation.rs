@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cutover::engine::{Engine, Identity};
+use cutover::engine::{Engine, Identity, Steer};
 use cutover_core::machine::{Outcome, ServiceState};
 use cutover_core::{DeploymentId, ServiceName};
 
@@ -133,6 +133,7 @@ impl Simulation {
         let outcomes = self.outcomes();
         let calls = self.world.calls();
         self.world.calm();
+        self.take_up().await;
         if run.faults.has_slow_calls() {
             self.wait(SLOW_CALLS, |_| false).await;
         }
@@ -142,6 +143,19 @@ impl Simulation {
         self.check_rest();
         self.world.lock().restore_calls(calls);
         outcomes
+    }
+
+    /// Whoever paused a deployment lets it go on.
+    async fn take_up(&mut self) {
+        let paused: Vec<ServiceName> = {
+            let inner = self.world.lock();
+            let paused = |state: &&ServiceState| state.deployment.as_ref().is_some_and(|d| d.paused.is_some());
+            inner.oracle.services().filter(paused).map(|state| state.name.clone()).collect()
+        };
+        for service in paused {
+            self.wait(Duration::ZERO, |_| false).await;
+            self.give(&Order { service, ..Order::at_rest(Act::Steer(Steer::Resume)) }).await;
+        }
     }
 
     fn outcomes(&self) -> Outcomes {

@@ -35,7 +35,7 @@ impl ServiceState {
         match (doing, event) {
             (None, Event::Planned { .. }) => self.begin(at, event),
             (Some(Progress::Forward { step: now, begun: None }), Event::StepStarted { step, until })
-                if now == *step =>
+                if now == *step && !self.stands_still() =>
             {
                 self.step_effect(*step, at);
                 self.go(Progress::Forward { step: *step, begun: Some(*until) });
@@ -51,6 +51,16 @@ impl ServiceState {
             }
             (Some(Progress::Forward { step, begun }), Event::AbortAsked { by, reason }) if self.can_abort() => {
                 self.turn_back(step, begun.is_some(), Failure::new(format!("aborted by {by}: {reason}")));
+            }
+            (Some(Progress::Forward { .. }), Event::PauseAsked { by }) if self.can_abort() => {
+                self.change(|deployment| deployment.paused = deployment.paused.take().or(Some((at, by.clone()))));
+            }
+            (Some(Progress::Forward { .. }), Event::ResumeAsked { .. }) => self.change(|deployment| deployment.resume(at)),
+            (Some(Progress::Forward { .. }), Event::PromoteAsked { .. }) if self.can_abort() => {
+                self.change(|deployment| {
+                    deployment.resume(at);
+                    deployment.promoted = true;
+                });
             }
             (
                 Some(Progress::Undoing { step: now, begun: None, failure, aborted }),
@@ -112,6 +122,8 @@ impl ServiceState {
             progress: Progress::Forward { step: 0, begun: None },
             baseline: baseline.clone(),
             router_returns: 0,
+            paused: None,
+            promoted: false,
         });
     }
 
@@ -139,6 +151,10 @@ impl ServiceState {
                 self.assign(from, Duty::Standby);
                 self.routed = plan.to.or(self.routed);
             }
+            Step::Weigh { instances, percent, .. } => {
+                self.assign(instances, Duty::Canary { percent: *percent });
+            }
+            Step::Rest { instances, streams } => self.assign(instances, Duty::Resting { until: at + *streams }),
             Step::Commit { live } => self.commit_to(&plan, *live),
             Step::Retire { instances } => self.assign(instances, Duty::Retiring { until: at + plan.stream_drain }),
             _ => {}
@@ -172,6 +188,19 @@ impl ServiceState {
                 // With no route to go back to, the new one stays until nobody has anything in hand that came by it.
                 self.routed = routed_before.or(self.routed);
             }
+            // Whatever share they had before: on the way back they have none.
+            Step::Weigh { instances, .. } => self.assign(instances, Duty::Standby),
+            // They are down, and whoever cares for instances brings them back.
+            Step::Rest { instances, .. } => {
+                for id in instances {
+                    let instance = self.instances.get_mut(id);
+                    // An undo that is tried again finds some of them awake.
+                    if let Some(instance) = instance.filter(|found| matches!(found.duty, Duty::Resting { .. })) {
+                        instance.duty = Duty::Standby;
+                        instance.down = Some((at, "rests while others have its place".to_owned()));
+                    }
+                }
+            }
             Step::Register { instances } => {
                 self.assign(instances, Duty::Starting);
                 self.routed = routed_before;
@@ -182,7 +211,7 @@ impl ServiceState {
                 self.routed = routed_before;
             }
             Step::Start { instances } => {
-                self.assign(instances, Duty::Retiring { until: at + plan.stream_drain });
+                self.assign(instances, Duty::Retiring { until: at + plan.streams_when_undone() });
                 self.routed = routed_before;
             }
             _ => {}
@@ -222,13 +251,21 @@ impl ServiceState {
     }
 
     fn go(&mut self, progress: Progress) {
+        self.change(|deployment| deployment.progress = progress);
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut Deployment)) {
         if let Some(deployment) = &mut self.deployment {
-            deployment.progress = progress;
+            change(deployment);
         }
     }
 
     fn plan(&self) -> Option<Plan> {
         self.deployment.as_ref().map(|deployment| deployment.plan.clone())
+    }
+
+    fn stands_still(&self) -> bool {
+        self.deployment.as_ref().is_some_and(Deployment::stands_still)
     }
 
     fn commit(&self) -> usize {

@@ -57,6 +57,21 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// Somebody wants it to go no further for now.
+    PauseAsked {
+        /// Who.
+        by: String,
+    },
+    /// It may go on.
+    ResumeAsked {
+        /// Who.
+        by: String,
+    },
+    /// Somebody wants all traffic on the new release, without further holds.
+    PromoteAsked {
+        /// Who.
+        by: String,
+    },
     /// A step is about to be undone.
     UndoStarted {
         /// Its index in the plan.

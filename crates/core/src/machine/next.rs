@@ -10,6 +10,8 @@ use crate::unit::Timestamp;
 pub enum Next {
     /// Nothing: no deployment is running, or it is stuck.
     Nothing,
+    /// Nothing for now: somebody paused the deployment before this step.
+    Wait(usize),
     /// Record that this step begins.
     Begin(usize),
     /// Carry out this step, again if need be, until this time.
@@ -31,6 +33,7 @@ impl ServiceState {
         let steps = &deployment.plan.steps;
         match &deployment.progress {
             Progress::Forward { step, .. } if *step >= steps.len() => Next::End(Outcome::Done),
+            Progress::Forward { step, begun: None } if deployment.stands_still() => Next::Wait(*step),
             Progress::Forward { step, begun: None } => Next::Begin(*step),
             Progress::Forward { step, begun: Some(until) } => Next::Perform(*step, *until),
             Progress::Undoing { step, begun: Some(until), .. } => Next::Undo(*step, *until),

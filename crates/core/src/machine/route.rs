@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 
-use super::state::ServiceState;
+use super::state::{Duty, Instance, ServiceState};
 use crate::id::{Generation, ServiceName};
 use crate::spec::{ProxyRoute, RouteKind, RouteSpec};
-use crate::table::{Front, Hold, Limits, Listener, Route, Service, Table, Target, Traffic};
+use crate::table::{Front, Hold, Limits, Listener, Mode, Route, Service, Table, Target, Traffic};
 
 /// Two services want the same traffic.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,22 +109,116 @@ fn same(route: &Route, hosts: &[String], path: &str) -> bool {
 }
 
 fn service(state: &ServiceState, route: Option<&ProxyRoute>, token: Option<&str>, hold: &Hold) -> Service {
+    let weights = Weights::of(state);
     let target = |(id, instance): (&crate::InstanceId, &super::Instance)| {
-        let (address, mode) = (instance.address?, instance.mode()?);
+        let (address, mode) = (instance.address?, weights.apply(instance, instance.mode()?));
         Some(Target { instance: id.clone(), address, mode })
     };
     Service {
         name: state.name.clone(),
         balance: route.map(|route| route.balance).unwrap_or_default(),
         targets: state.instances.iter().filter_map(target).collect(),
-        hold: is_between_instances(state).then(|| hold.clone()),
+        hold: hold_of(state, hold),
         limits: route.map_or_else(Limits::default, |route| route.limits.clone()),
         token: token.map(str::to_owned),
     }
 }
 
-/// All that should serve are down and about to be started again: requests wait for them instead of failing.
-fn is_between_instances(state: &ServiceState) -> bool {
-    let serving = state.serving();
-    !serving.is_empty() && serving.iter().all(|id| state.instances[id].down.is_some())
+/// How a canary's share is divided among its instances, and the rest among the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Weights {
+    canary: u16,
+    other: u16,
+}
+
+impl Weights {
+    /// The whole weight of a hundred shares, large enough that a division among a thousand instances is exact to a thousandth.
+    const WHOLE: u64 = 1000;
+
+    fn of(state: &ServiceState) -> Self {
+        let up = |of: fn(&Instance) -> bool| {
+            state.instances.values().filter(|i| of(i) && i.down.is_none() && i.address.is_some()).count() as u64
+        };
+        let (canaries, others) = (up(Instance::is_canary), up(|instance| instance.duty == Duty::Serving));
+        let percent = state.instances.values().find_map(|instance| match instance.duty {
+            Duty::Canary { percent } => Some(u64::from(percent)),
+            _ => None,
+        });
+        let Some(percent) = percent.filter(|_| canaries > 0 && others > 0) else { return Self { canary: 1, other: 1 } };
+        let (canary, other) = (percent * others, (100 - percent) * canaries);
+        let divisor = gcd(canary, other).max(1);
+        let (canary, other) = (canary / divisor, other / divisor);
+        let largest = canary.max(other);
+        let fit = |weight: u64| if largest > Self::WHOLE { (weight * Self::WHOLE / largest).max(1) } else { weight };
+        let fit = |weight| u16::try_from(fit(weight)).unwrap_or(u16::MAX);
+        Self { canary: fit(canary), other: fit(other) }
+    }
+
+    fn apply(self, instance: &Instance, mode: Mode) -> Mode {
+        match mode {
+            Mode::Serving { .. } if instance.is_canary() => Mode::Serving { weight: self.canary },
+            Mode::Serving { .. } => Mode::Serving { weight: self.other },
+            mode => mode,
+        }
+    }
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// Requests wait instead of failing while all that should serve are down and about to be started again, and while a deployment
+/// replaces them in place.
+fn hold_of(state: &ServiceState, usual: &Hold) -> Option<Hold> {
+    let anybody = |of: fn(&Instance) -> bool| state.instances.values().any(of);
+    if anybody(|instance| matches!(instance.mode(), Some(Mode::Serving { .. }))) {
+        return None;
+    }
+    let planned = state.deployment.as_ref().and_then(|deployment| deployment.plan.hold.clone());
+    planned.or_else(|| anybody(|instance| instance.duty == Duty::Serving).then(|| usual.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::InstanceId;
+
+    fn state(canaries: u32, others: u32, percent: u8) -> ServiceState {
+        let mut state = ServiceState::new(ServiceName::new("web").unwrap());
+        for number in 0..canaries + others {
+            let duty = if number < canaries { Duty::Canary { percent } } else { Duty::Serving };
+            let (release, service) = (crate::ReleaseNo(1), state.name.clone());
+            let address = Some("127.0.0.1:1".parse().unwrap());
+            let instance = Instance { address, duty, attempt: 0, down: None };
+            state.instances.insert(InstanceId { service, release, number }, instance);
+        }
+        state
+    }
+
+    /// Seen to fail with the weights not multiplied by the number of the others.
+    #[test]
+    fn a_share_is_exact_however_many_take_it() {
+        for others in [1, 2, 3, 7, 40, 95] {
+            for percent in [1, 5, 25, 50, 99] {
+                // As many as its share needs, as a plan has it.
+                let canaries = (others * u32::from(percent)).div_ceil(100);
+                let weights = Weights::of(&state(canaries, others, percent));
+                let part = f64::from(canaries) * f64::from(weights.canary);
+                let share = 100.0 * part / (part + f64::from(others) * f64::from(weights.other));
+                assert!((share - f64::from(percent)).abs() < 2.0, "{canaries}+{others} at {percent} %: {share:.2} %");
+            }
+        }
+    }
+
+    #[test]
+    fn a_canary_that_is_alone_takes_all() {
+        let mut state = state(1, 1, 5);
+        state.instances.values_mut().for_each(|i| {
+            if !i.is_canary() {
+                i.down = Some((crate::Timestamp(1), "gone".to_owned()));
+            }
+        });
+        assert_eq!(Weights::of(&state), Weights { canary: 1, other: 1 });
+        assert_eq!(hold_of(&state, &Hold { wait: std::time::Duration::ZERO, requests: 1 }), None);
+    }
 }

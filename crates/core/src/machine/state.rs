@@ -90,10 +90,21 @@ pub enum Duty {
     Starting,
     /// The router knows it, without traffic.
     Registered,
+    /// It takes a part of the traffic, together with the others of its release.
+    Canary {
+        /// How many of a hundred requests.
+        percent: u8,
+    },
     /// It takes its share of the traffic.
     Serving,
     /// It gets nothing new, but stays ready to take the traffic back.
     Standby,
+    /// It makes room for another before the deployment has committed: it stops when its streams have ended, at the latest at this
+    /// time, and is started again if the deployment is turned back.
+    Resting {
+        /// The stream limit.
+        until: Timestamp,
+    },
     /// It stops when its streams have ended, at the latest at this time.
     Retiring {
         /// The stream limit.
@@ -109,15 +120,20 @@ impl Instance {
         match self.duty {
             Duty::Starting | Duty::Gone => None,
             Duty::Registered => Some(Mode::Registered),
-            Duty::Serving if self.down.is_some() => Some(Mode::Draining),
-            Duty::Serving => Some(Mode::Serving { weight: 1 }),
-            Duty::Standby | Duty::Retiring { .. } => Some(Mode::Draining),
+            Duty::Serving | Duty::Canary { .. } if self.down.is_some() => Some(Mode::Draining),
+            Duty::Serving | Duty::Canary { .. } => Some(Mode::Serving { weight: 1 }),
+            Duty::Standby | Duty::Resting { .. } | Duty::Retiring { .. } => Some(Mode::Draining),
         }
     }
 
-    /// Whether it should be running.
+    /// Whether it should be running. One that rests may still have to finish something.
     pub fn should_run(&self) -> bool {
         self.duty != Duty::Gone
+    }
+
+    /// Whether it is one of those that a canary's traffic goes to.
+    pub fn is_canary(&self) -> bool {
+        matches!(self.duty, Duty::Canary { .. })
     }
 
     /// Whether it is to be started again when it dies.
@@ -147,6 +163,31 @@ pub struct Deployment {
     pub baseline: Option<Box<Baseline>>,
     /// How often the proxy was gone and came back since then.
     pub router_returns: u32,
+    /// Since when it goes no further, and who asked for that.
+    #[serde(default)]
+    pub paused: Option<(Timestamp, String)>,
+    /// Whether the holds that are left are passed over.
+    #[serde(default)]
+    pub promoted: bool,
+}
+
+impl Deployment {
+    /// It goes on; the time that it stood still does not count against its deadline.
+    pub(super) fn resume(&mut self, now: Timestamp) {
+        if let Some((since, _)) = self.paused.take() {
+            self.deadline = self.deadline + now.since(since);
+        }
+    }
+
+    /// Whether no further step begins. One that keeps requests waiting goes on: they do not wait for ever.
+    pub fn stands_still(&self) -> bool {
+        self.paused.is_some() && self.plan.hold.is_none()
+    }
+
+    /// Whether its holds are passed over from here on.
+    pub fn passes_over(&self, step: usize) -> bool {
+        self.promoted && step < self.plan.last_shift()
+    }
 }
 
 /// How far a deployment is.

@@ -58,7 +58,7 @@ impl Run {
     fn go(&mut self, fails: bool) {
         let until = Timestamp(0);
         let event = match self.state.next() {
-            Next::Nothing => return,
+            Next::Nothing | Next::Wait(_) => return,
             Next::Begin(step) => Event::StepStarted { step, until },
             Next::Perform(step, _) if fails && !self.committed() => Event::StepFailed { step, failure: failure() },
             Next::Perform(step, _) => Event::StepDone { step },

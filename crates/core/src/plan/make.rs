@@ -1,10 +1,11 @@
 //! Makes plans from what is known and what is wanted.
 
+use super::strategy::Move;
 use super::{Kind, Plan, Refusal, Step};
 use crate::id::{InstanceId, ReleaseNo};
 use crate::machine::{Duty, Instance, Mark, Progress, ServiceState};
 use crate::release::Release;
-use crate::spec::ServiceSpec;
+use crate::spec::{ServiceSpec, Strategy};
 
 /// How many ended instances are kept for inspection.
 const KEPT_INSTANCES: usize = 5;
@@ -91,7 +92,7 @@ pub fn scale(state: &ServiceState, live: &Release, replicas: u16) -> Result<Plan
     if wanted > serving.len() {
         let more = new_instances(state, live.number, wanted - serving.len());
         check_ports(state, &live.spec, more.len())?;
-        plan.steps = bring_up(&more, &live.spec);
+        plan.steps = bring_up(&more, &live.spec, true);
         plan.steps.push(Step::Shift { to: more.clone(), from: Vec::new() });
         plan.steps.push(Step::Watch { instances: more, time: live.spec.rollout.watch });
         plan.steps.push(Step::Commit { live: Some(live.number) });
@@ -146,16 +147,19 @@ fn refuse_if_occupied(state: &ServiceState) -> Result<(), Refusal> {
     })
 }
 
-/// All new instances beside all old ones, then all traffic at once, then the old ones go.
+/// The traffic moves as the strategy says, then the old ones go.
 fn move_to(state: &ServiceState, kind: Kind, release: ReleaseNo, spec: &ServiceSpec) -> Result<Plan, Refusal> {
     let new = new_instances(state, release, usize::from(spec.replicas.max(1)));
-    check_ports(state, spec, new.len())?;
     let old = state.serving();
+    let strategy = strategy_for(kind, spec);
+    let moves = Move { new: &new, old: &old, spec };
+    moves.check(strategy)?;
+    check_ports(state, spec, moves.surge(strategy))?;
     let mut plan = skeleton(state, kind, Some(release), spec);
-    plan.steps = bring_up(&new, spec);
-    plan.steps.push(Step::Shift { to: new.clone(), from: old.clone() });
-    if !old.is_empty() {
-        plan.steps.push(Step::Drain { instances: old.clone(), within: spec.rollout.drain });
+    plan.steps = moves.steps(strategy);
+    plan.notes = moves.notes(strategy);
+    if let (Strategy::Recreate(hold), false) = (strategy, old.is_empty()) {
+        plan.hold = Some(hold.clone());
     }
     plan.steps.push(Step::Watch { instances: new, time: spec.rollout.watch });
     plan.steps.push(Step::Commit { live: Some(release) });
@@ -166,6 +170,14 @@ fn move_to(state: &ServiceState, kind: Kind, release: ReleaseNo, spec: &ServiceS
     Ok(plan)
 }
 
+/// A release that has served is not tried out again: the way back is quick. What cannot overlap cannot on the way back either.
+fn strategy_for(kind: Kind, spec: &ServiceSpec) -> &Strategy {
+    match &spec.rollout.strategy {
+        Strategy::Canary(_) if kind != Kind::Deploy => &Strategy::BlueGreen,
+        strategy => strategy,
+    }
+}
+
 fn skeleton(state: &ServiceState, kind: Kind, to: Option<ReleaseNo>, spec: &ServiceSpec) -> Plan {
     Plan {
         service: state.name.clone(),
@@ -174,6 +186,7 @@ fn skeleton(state: &ServiceState, kind: Kind, to: Option<ReleaseNo>, spec: &Serv
         to,
         steps: Vec::new(),
         stream_drain: spec.rollout.stream_drain,
+        hold: None,
         notes: Vec::new(),
     }
 }
@@ -183,7 +196,8 @@ fn new_instances(state: &ServiceState, release: ReleaseNo, count: usize) -> Vec<
     numbers.map(|number| InstanceId { service: state.name.clone(), release, number }).collect()
 }
 
-fn bring_up(new: &[InstanceId], spec: &ServiceSpec) -> Vec<Step> {
+/// `first`: the smoke command tries one of the first ones only.
+pub(super) fn bring_up(new: &[InstanceId], spec: &ServiceSpec, first: bool) -> Vec<Step> {
     let instances = new.to_vec();
     let within = spec.ready.within + spec.ready.stable_for;
     let mut steps =
@@ -191,8 +205,8 @@ fn bring_up(new: &[InstanceId], spec: &ServiceSpec) -> Vec<Step> {
     if spec.ready.warm_up.is_some() {
         steps.push(Step::WarmUp { instances: instances.clone() });
     }
-    if let (Some(_), Some(first)) = (&spec.rollout.smoke, new.first()) {
-        steps.push(Step::Smoke { instance: first.clone(), within: spec.rollout.smoke_within });
+    if let (Some(_), Some(instance), true) = (&spec.rollout.smoke, new.first(), first) {
+        steps.push(Step::Smoke { instance: instance.clone(), within: spec.rollout.smoke_within });
     }
     if spec.route.is_some() {
         steps.push(Step::Register { instances });

@@ -6,6 +6,7 @@
 mod make;
 mod refusal;
 mod step;
+mod strategy;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -16,6 +17,7 @@ pub use refusal::Refusal;
 pub use step::Step;
 
 use crate::id::{InstanceId, ReleaseNo, ServiceName};
+use crate::table::Hold;
 
 /// What a command is going to do to one service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +35,9 @@ pub struct Plan {
     /// How long streams may live on the instances that it stops.
     #[serde(with = "crate::unit::duration")]
     pub stream_drain: std::time::Duration,
+    /// If set, requests wait at the router, within these limits, while nobody serves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
     /// What the user should know beforehand.
     pub notes: Vec<String>,
 }
@@ -74,17 +79,17 @@ impl Kind {
 
 impl Plan {
     /// The instances it starts.
-    pub fn starts(&self) -> &[InstanceId] {
+    pub fn starts(&self) -> Vec<InstanceId> {
         self.find(|step| if let Step::Start { instances } = step { Some(instances) } else { None })
     }
 
     /// The instances that it takes over as they run.
-    pub fn adopts(&self) -> &[InstanceId] {
+    pub fn adopts(&self) -> Vec<InstanceId> {
         self.find(|step| if let Step::Adopt { instances } = step { Some(instances) } else { None })
     }
 
     /// The instances it stops in the end.
-    pub fn retires(&self) -> &[InstanceId] {
+    pub fn retires(&self) -> Vec<InstanceId> {
         self.find(|step| if let Step::Retire { instances } = step { Some(instances) } else { None })
     }
 
@@ -93,7 +98,29 @@ impl Plan {
         self.steps.iter().position(|step| matches!(step, Step::Commit { .. })).unwrap_or(self.steps.len())
     }
 
-    fn find(&self, of: impl Fn(&Step) -> Option<&Vec<InstanceId>>) -> &[InstanceId] {
-        self.steps.iter().find_map(of).map_or(&[], Vec::as_slice)
+    /// The index of the step from which on all traffic is on the new instances.
+    pub fn last_shift(&self) -> usize {
+        self.steps.iter().rposition(|step| matches!(step, Step::Shift { .. })).unwrap_or(0)
+    }
+
+    /// How long it only observes before all traffic is on the new instances: the holds of a canary.
+    pub fn holds(&self) -> std::time::Duration {
+        let before = &self.steps[..self.last_shift().min(self.steps.len())];
+        before.iter().filter(|step| matches!(step, Step::Watch { .. })).map(Step::limit).sum()
+    }
+
+    /// Whether instances make room for others before it has committed.
+    pub fn makes_room(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Rest { .. }))
+    }
+
+    /// How long streams may live on the new instances when it is turned back: not for long, if others wait for their room.
+    pub fn streams_when_undone(&self) -> std::time::Duration {
+        let rests = self.steps.iter().find_map(|step| if let Step::Rest { streams, .. } = step { Some(*streams) } else { None });
+        rests.unwrap_or(self.stream_drain)
+    }
+
+    fn find(&self, of: impl Fn(&Step) -> Option<&Vec<InstanceId>>) -> Vec<InstanceId> {
+        self.steps.iter().filter_map(of).flatten().cloned().collect()
     }
 }

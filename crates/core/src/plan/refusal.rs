@@ -95,6 +95,16 @@ pub enum Refusal {
         /// Why not.
         reason: String,
     },
+    /// The strategy asks for what the service or its router cannot do.
+    #[error("{service} cannot be deployed by the strategy {strategy}: {reason}")]
+    Strategy {
+        /// The service.
+        service: ServiceName,
+        /// The strategy.
+        strategy: String,
+        /// Why not.
+        reason: String,
+    },
     /// The route is taken by another service.
     #[error("{service} wants {wanted}, which {owner} already has")]
     RouteTaken {
@@ -149,6 +159,9 @@ impl Refusal {
             }
             Self::NotRunning { service } => format!("`cutover deploy {service} --again` starts it"),
             Self::CannotOverlap { .. } => "give more of them, or leave them out; what is retiring frees its own (`stream_drain` bounds how long that takes)".to_owned(),
+            Self::Strategy { .. } => {
+                "see docs/strategies.md for what each strategy needs; `blue_green` needs least".to_owned()
+            }
             Self::RouteTaken { .. } => "give one of them another host, path or address".to_owned(),
             Self::NothingToAbort { .. } | Self::NothingToAdopt { .. } => return None,
             Self::TooLate { service, .. } => format!("`cutover rollback {service}` goes back"),

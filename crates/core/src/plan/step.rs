@@ -59,6 +59,13 @@ pub enum Step {
         /// Who gets nothing new from here on.
         from: Vec<InstanceId>,
     },
+    /// Give them a part of the traffic, as the first ones of a canary.
+    Weigh {
+        /// The new instances that share it.
+        instances: Vec<InstanceId>,
+        /// How many of a hundred requests.
+        percent: u8,
+    },
     /// Wait until requests in flight have finished, or the drain limit has passed.
     Drain {
         /// Those that get nothing new.
@@ -66,6 +73,14 @@ pub enum Step {
         /// The drain limit.
         #[serde(with = "duration")]
         within: Duration,
+    },
+    /// Stop instances that have drained, to make room for new ones. The way back starts them again.
+    Rest {
+        /// The old instances.
+        instances: Vec<InstanceId>,
+        /// How long their streams may live.
+        #[serde(with = "duration")]
+        streams: Duration,
     },
     /// Observe the new ones while the old ones are still alive and probed.
     Watch {
@@ -106,7 +121,9 @@ impl Step {
             Self::Smoke { .. } => "smoke",
             Self::Register { .. } => "register",
             Self::Shift { .. } => "shift",
+            Self::Weigh { .. } => "weigh",
             Self::Drain { .. } => "drain",
+            Self::Rest { .. } => "rest",
             Self::Watch { .. } => "watch",
             Self::Commit { .. } => "commit",
             Self::Retire { .. } => "retire",
@@ -118,7 +135,13 @@ impl Step {
     pub fn has_undo(&self) -> bool {
         matches!(
             self,
-            Self::Prepare { .. } | Self::Adopt { .. } | Self::Start { .. } | Self::Register { .. } | Self::Shift { .. }
+            Self::Prepare { .. }
+                | Self::Adopt { .. }
+                | Self::Start { .. }
+                | Self::Register { .. }
+                | Self::Shift { .. }
+                | Self::Weigh { .. }
+                | Self::Rest { .. }
         )
     }
 
@@ -128,9 +151,12 @@ impl Step {
             Self::Ready { within, .. } | Self::Smoke { within, .. } | Self::Drain { within, .. } => *within,
             Self::Watch { time, .. } => *time,
             Self::Prepare { .. } => Duration::from_secs(600),
-            Self::Adopt { .. } | Self::Start { .. } | Self::Register { .. } | Self::Shift { .. } => {
-                Duration::from_secs(30)
-            }
+            Self::Rest { streams, .. } => *streams + Duration::from_secs(60),
+            Self::Adopt { .. }
+            | Self::Start { .. }
+            | Self::Register { .. }
+            | Self::Shift { .. }
+            | Self::Weigh { .. } => Duration::from_secs(30),
             Self::WarmUp { .. } | Self::Commit { .. } | Self::Retire { .. } | Self::Prune { .. } => {
                 Duration::from_secs(60)
             }
@@ -142,7 +168,12 @@ impl Step {
     pub fn heeds_deadline(&self) -> bool {
         !matches!(
             self,
-            Self::Drain { .. } | Self::Watch { .. } | Self::Commit { .. } | Self::Retire { .. } | Self::Prune { .. }
+            Self::Drain { .. }
+                | Self::Rest { .. }
+                | Self::Watch { .. }
+                | Self::Commit { .. }
+                | Self::Retire { .. }
+                | Self::Prune { .. }
         )
     }
 

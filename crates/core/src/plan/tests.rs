@@ -5,10 +5,10 @@ use super::*;
 use crate::machine::{Duty, Event, Instance, Mark, Outcome, Record, ReleaseState, ServiceState};
 use crate::release::Release;
 use crate::spec::{
-    LimitSpec, LogSpec, Ports, ProcessSpec, ProxyRoute, ReadySpec, RestartSpec, RolloutSpec, RouteKind, RouteSpec,
-    RunSpec, ServiceSpec, StopSpec, WarmUp,
+    Amount, Canary, LimitSpec, LogSpec, NginxAt, NginxProgram, NginxRoute, NginxShape, Ports, ProcessSpec, ProxyRoute, ReadySpec, RestartSpec, RolloutSpec, Rolling, RouteKind, RouteSpec,
+    RunSpec, ServiceSpec, Share, StopSpec, Strategy, WarmUp,
 };
-use crate::table::{Balance, Limits};
+use crate::table::{Balance, Hold, Limits};
 use crate::{DeploymentId, Timestamp};
 
 pub(crate) fn spec() -> ServiceSpec {
@@ -95,6 +95,8 @@ fn brief(plan: &Plan) -> String {
             format!("{} {}", step.name(), ids(instances))
         }
         Step::Watch { instances, .. } => format!("watch {}", ids(instances)),
+        Step::Weigh { instances, percent } => format!("weigh {} {percent}%", ids(instances)),
+        Step::Rest { instances, .. } => format!("rest {}", ids(instances)),
         Step::Shift { to, from } => format!("shift {}<-{}", ids(to), ids(from)),
         Step::Commit { live } => format!("commit {live:?}"),
         Step::Prune { releases, instances } => format!("prune {:?} {}", numbers(releases), ids(instances)),
@@ -304,4 +306,128 @@ fn limits_of_the_user_are_the_limits_of_the_steps() {
     assert_eq!(limit("drain"), Some(Duration::from_secs(30)));
     assert_eq!(limit("watch"), Some(Duration::from_secs(10)));
     assert_eq!(limit("ready"), Some(Duration::from_secs(61)), "the time to get ready and the time to stay so");
+}
+
+fn with(strategy: Strategy, replicas: u16) -> ServiceSpec {
+    let rollout = RolloutSpec { strategy, ..RolloutSpec::default() };
+    ServiceSpec { replicas, rollout, ..spec() }
+}
+
+fn rolling(batch: Amount, surge: u16, unavailable: u16) -> Strategy {
+    let (max_surge, max_unavailable) = (Amount::Count(surge), Amount::Count(unavailable));
+    Strategy::Rolling(Rolling { batch, max_surge, max_unavailable, min_ready: None })
+}
+
+fn steps_of(spec: &ServiceSpec) -> String {
+    let plan = deploy(&live(), None, desired(spec)).unwrap();
+    let text = brief(&plan);
+    let end = text.rfind(" / watch").unwrap();
+    text["prepare r3 / ".len()..end].to_owned()
+}
+
+/// With room for one more, the new one comes first; without, one makes room. Seen to fail with the last batch resting, too: then
+/// going back in the watch would have to start it again.
+#[test]
+fn rolling_replaces_batch_by_batch() {
+    let beside = with(rolling(Amount::Count(1), 1, 0), 2);
+    assert_eq!(
+        steps_of(&beside),
+        "start 5 / ready 5 / register 5 / shift 5<-3 / drain 3 / rest 3 / \
+         start 6 / ready 6 / register 6 / shift 6<-4 / drain 4"
+    );
+    let in_place = with(rolling(Amount::Count(1), 0, 1), 2);
+    assert_eq!(
+        steps_of(&in_place),
+        "shift <-3 / drain 3 / rest 3 / start 5 / ready 5 / register 5 / shift 5<- / \
+         shift <-4 / drain 4 / rest 4 / start 6 / ready 6 / register 6 / shift 6<-"
+    );
+    let all = with(rolling(Amount::Percent(100), 1, 1), 2);
+    assert_eq!(
+        steps_of(&all),
+        "shift <-3 / drain 3 / rest 3 / start 5,6 / ready 5,6 / register 5,6 / shift 5,6<-4 / drain 4"
+    );
+    let more = with(rolling(Amount::Count(2), 2, 0), 3);
+    assert!(steps_of(&more).ends_with("rest 3,4 / start 7 / ready 7 / register 7 / shift 7<-"), "{}", steps_of(&more));
+    let fewer = with(rolling(Amount::Count(1), 1, 0), 1);
+    assert!(steps_of(&fewer).ends_with("shift 5<-3 / drain 3 / rest 3 / shift <-4 / drain 4"), "{}", steps_of(&fewer));
+}
+
+/// The one that serves alone is not taken out: requests can only wait in `recreate`.
+#[test]
+fn too_few_would_serve() {
+    let refused = |strategy, replicas, state: &ServiceState| {
+        deploy(state, None, desired(&with(strategy, replicas))).unwrap_err().to_string()
+    };
+    let mut single = live();
+    single.instances.remove(&id(2, 4));
+    let said = refused(rolling(Amount::Count(1), 0, 1), 1, &single);
+    assert!(said.contains("of 1 that serve, 0 would at times, but 1 must"), "{said}");
+    let Strategy::Rolling(guarded) = rolling(Amount::Count(1), 0, 1) else { unreachable!() };
+    let said = refused(Strategy::Rolling(Rolling { min_ready: Some(2), ..guarded }), 2, &live());
+    assert!(said.contains("1 would at times, but 2 must"), "{said}");
+}
+
+/// What was tested is what serves: each step keeps those of the one before, and adds what its share needs.
+#[test]
+fn a_canary_grows_with_its_share() {
+    let shares = [(5, 60), (60, 30)].map(|(percent, time)| Share { percent, time: Duration::from_secs(time) });
+    let spec = with(Strategy::Canary(Canary { steps: shares.to_vec() }), 3);
+    assert_eq!(
+        steps_of(&spec),
+        "start 5 / ready 5 / register 5 / weigh 5 5% / watch 5 / start 6 / ready 6 / register 6 / weigh 5,6 60% / watch 5,6 / \
+         start 7 / ready 7 / register 7 / shift 5,6,7<-3,4 / drain 3,4"
+    );
+    let plan = deploy(&live(), None, desired(&spec)).unwrap();
+    assert_eq!(plan.holds(), Duration::from_secs(90), "its holds do not count against the deadline");
+    let back = restart(&live(), Kind::Rollback, &Release { spec, ..release(1) }).unwrap();
+    assert!(!brief(&back).contains("weigh"), "the way back is not tried out: {}", brief(&back));
+}
+
+#[test]
+fn recreate_ends_the_old_before_the_new_starts_while_requests_wait() {
+    let hold = Hold { wait: Duration::from_secs(20), requests: 7 };
+    let spec = with(Strategy::Recreate(hold.clone()), 2);
+    assert_eq!(
+        steps_of(&spec),
+        "shift <-3,4 / drain 3,4 / rest 3,4 / start 5,6 / ready 5,6 / register 5,6 / shift 5,6<-"
+    );
+    assert_eq!(deploy(&live(), None, desired(&spec)).unwrap().hold, Some(hold));
+    let first = deploy(&ServiceState::new(name()), None, desired(&spec)).unwrap();
+    assert!(first.hold.is_none() && !brief(&first).contains("rest"), "there is nothing to wait for: {}", brief(&first));
+}
+
+#[test]
+fn what_a_router_cannot_do_is_refused() {
+    let said = |strategy: Strategy, route: Option<RouteSpec>| {
+        let spec = ServiceSpec { route, ..with(strategy, 2) };
+        deploy(&live(), None, desired(&spec)).unwrap_err().to_string()
+    };
+    let canary = || Strategy::Canary(Canary { steps: vec![Share { percent: 5, time: Duration::from_secs(1) }] });
+    assert!(said(canary(), None).contains("has no route"));
+    let nginx = RouteSpec::Nginx(Box::new(NginxRoute {
+        at: NginxAt::Host(NginxProgram::default()),
+        shape: NginxShape::Upstream { name: "web".into(), directives: vec![], server: None },
+        file: "/etc/nginx/conf.d/web.conf".into(),
+        url: None,
+        advertise: None,
+    }));
+    assert!(said(canary(), Some(nginx.clone())).contains("in its own proxy"));
+    let recreate = Strategy::Recreate(Hold { wait: Duration::from_secs(20), requests: 7 });
+    assert!(said(recreate, Some(nginx)).contains("cannot let requests wait"));
+}
+
+/// Every place that is needed at the same time is counted, and no more: in place, two fixed ports suffice for two.
+#[test]
+fn a_strategy_needs_as_many_places_as_run_at_once() {
+    let places = |strategy, ports: u16| {
+        let mut spec = with(strategy, 2);
+        let RunSpec::Process(process) = &mut spec.run else { unreachable!() };
+        process.ports = Ports::Fixed((8080..8080 + ports).collect());
+        deploy(&live(), None, desired(&spec)).map(drop).map_err(|refusal| refusal.to_string())
+    };
+    assert!(places(rolling(Amount::Count(1), 0, 1), 2).is_ok());
+    assert!(places(rolling(Amount::Count(1), 1, 0), 2).is_err_and(|said| said.contains("takes 3")));
+    assert!(places(rolling(Amount::Count(1), 1, 0), 3).is_ok());
+    assert!(places(Strategy::BlueGreen, 3).is_err_and(|said| said.contains("takes 4")));
+    assert!(places(Strategy::Recreate(Hold { wait: Duration::from_secs(1), requests: 1 }), 2).is_ok());
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::table::Hold;
 use crate::unit::duration;
 
 /// The rollout settings.
@@ -21,7 +22,8 @@ pub struct RolloutSpec {
     /// How long streams (WebSocket, event streams, TCP connections) may live on the old release, in the background.
     #[serde(with = "duration")]
     pub stream_drain: Duration,
-    /// The whole deployment, up to the end of the watch, must end within this time, or it is undone.
+    /// The whole deployment, up to the end of the watch, must end within this time, or it is undone. The holds of a canary do not
+    /// count.
     #[serde(with = "duration")]
     pub deadline: Duration,
     /// How many releases are kept to roll back to, the live one included; at least 2.
@@ -35,12 +37,97 @@ pub struct RolloutSpec {
 }
 
 /// The strategy of a rollout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Strategy {
     /// All new instances beside all old ones, then all traffic at once.
     #[default]
     BlueGreen,
+    /// A few instances at a time.
+    Rolling(Rolling),
+    /// A share of the traffic first, then more, then all of it.
+    Canary(Canary),
+    /// The old ones end before the new ones start; requests wait meanwhile.
+    Recreate(Hold),
+}
+
+impl Strategy {
+    /// Its name, as it is written in a configuration.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::BlueGreen => "blue_green",
+            Self::Rolling(_) => "rolling",
+            Self::Canary(_) => "canary",
+            Self::Recreate(_) => "recreate",
+        }
+    }
+
+    /// How many instances run at the same time while so many replace as many: for those who must give each a place.
+    pub fn most(&self, replicas: usize) -> usize {
+        match self {
+            Self::BlueGreen | Self::Canary(_) => 2 * replicas,
+            Self::Rolling(rolling) => replicas + rolling.max_surge.rounded_up(replicas).min(replicas),
+            Self::Recreate(_) => replicas,
+        }
+    }
+}
+
+/// How many instances are replaced at a time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rolling {
+    /// How many at a time.
+    pub batch: Amount,
+    /// How many more than wanted may run at a time.
+    pub max_surge: Amount,
+    /// How many fewer than wanted may serve at a time.
+    pub max_unavailable: Amount,
+    /// How many must serve at any time; as many as the two above leave, if not given.
+    pub min_ready: Option<u16>,
+}
+
+/// So many, or such a part of all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Amount {
+    /// So many.
+    Count(u16),
+    /// So many of a hundred.
+    Percent(u8),
+}
+
+impl Amount {
+    /// How many of so many, a fraction counting as one more.
+    pub fn rounded_up(self, of: usize) -> usize {
+        match self {
+            Self::Count(count) => usize::from(count),
+            Self::Percent(percent) => (of * usize::from(percent)).div_ceil(100),
+        }
+    }
+
+    /// How many of so many, a fraction counting nothing.
+    pub fn rounded_down(self, of: usize) -> usize {
+        match self {
+            Self::Count(count) => usize::from(count),
+            Self::Percent(percent) => of * usize::from(percent) / 100,
+        }
+    }
+}
+
+/// The shares of a canary, one after the other. All of the traffic follows the last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Canary {
+    /// The shares, each greater than the one before.
+    pub steps: Vec<Share>,
+}
+
+/// A share of the traffic, and for how long it is observed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    /// So many of a hundred requests; 1 to 99.
+    pub percent: u8,
+    /// For so long.
+    #[serde(with = "duration")]
+    pub time: Duration,
 }
 
 impl Default for RolloutSpec {
@@ -55,5 +142,26 @@ impl Default for RolloutSpec {
             smoke: None,
             smoke_within: Duration::from_secs(60),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_percentage_rounds_as_it_is_meant() {
+        assert_eq!((Amount::Percent(25).rounded_up(3), Amount::Percent(25).rounded_down(3)), (1, 0));
+        assert_eq!((Amount::Percent(50).rounded_up(4), Amount::Percent(50).rounded_down(4)), (2, 2));
+        assert_eq!((Amount::Count(3).rounded_up(2), Amount::Percent(100).rounded_down(7)), (3, 7));
+    }
+
+    /// Releases are kept for years: a specification written before there were other strategies still reads.
+    #[test]
+    fn the_strategy_is_a_word_or_a_table() {
+        let read = |text: &str| serde_json::from_str::<Strategy>(text).unwrap();
+        assert_eq!(read("\"blue_green\""), Strategy::BlueGreen);
+        let canary = Strategy::Canary(Canary { steps: vec![Share { percent: 5, time: Duration::from_secs(60) }] });
+        assert_eq!(read(&serde_json::to_string(&canary).unwrap()), canary);
     }
 }

@@ -11,6 +11,7 @@
 //! | `GET /v1/services/{name}/progress` | [`Come`] |
 //! | `GET /v1/events?service=&deployment=&after=&follow=` | a line of JSON per event: [`Record`] |
 //! | `POST /v1/services/{name}/abort` with [`Reason`] | [`Begun`] |
+//! | `POST /v1/services/{name}/pause` with [`Reason`], `…/resume`, `…/promote` | [`Begun`] |
 //! | `POST /v1/services/{name}/lock` with [`LockFor`], `…/unlock` with [`Reason`] | `{}` |
 //! | `POST /v1/services/{name}/notify` with [`Notify`] | `{}` |
 //! | `POST /v1/notify/test` with [`TestNotify`] | a list of [`SinkAnswer`] |

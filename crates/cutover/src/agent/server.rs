@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 
 use super::Agent;
 use super::api::{Begin, Begun, Come, LockFor, Notify, Problem, Reason, Request, TestNotify};
-use crate::engine::CommandError;
+use crate::engine::{CommandError, Steer};
 
 type Shared = State<Arc<Agent>>;
 type Answer = Result<Response, Refused>;
@@ -36,6 +36,9 @@ pub fn routes(agent: Arc<Agent>, leave: Arc<tokio::sync::Notify>) -> Router {
         .route("/v1/services/{name}/logs", get(logs))
         .route("/v1/services/{name}/progress", get(progress))
         .route("/v1/services/{name}/abort", post(abort))
+        .route("/v1/services/{name}/pause", post(pause))
+        .route("/v1/services/{name}/resume", post(resume))
+        .route("/v1/services/{name}/promote", post(promote))
         .route("/v1/services/{name}/lock", post(lock))
         .route("/v1/services/{name}/unlock", post(unlock))
         .route("/v1/services/{name}/notify", post(notify))
@@ -90,6 +93,28 @@ async fn history(State(agent): Shared, Path(service): Path<ServiceName>) -> Answ
 
 async fn progress(State(agent): Shared, Path(service): Path<ServiceName>) -> Response {
     Json(Come { progress: agent.engine.progress(&service) }).into_response()
+}
+
+async fn pause(state: Shared, name: Path<ServiceName>, why: Json<Reason>) -> Answer {
+    steer(state, name, why, Steer::Pause).await
+}
+
+async fn resume(state: Shared, name: Path<ServiceName>, why: Json<Reason>) -> Answer {
+    steer(state, name, why, Steer::Resume).await
+}
+
+async fn promote(state: Shared, name: Path<ServiceName>, why: Json<Reason>) -> Answer {
+    steer(state, name, why, Steer::Promote).await
+}
+
+async fn steer(
+    State(agent): Shared,
+    Path(service): Path<ServiceName>,
+    Json(why): Json<Reason>,
+    steer: Steer,
+) -> Answer {
+    let steered = agent.engine.steer(&service, &why.by, steer).await;
+    answer(&agent, Some(&service), steered.map(|deployment| Begun { deployment }))
 }
 
 async fn abort(State(agent): Shared, Path(service): Path<ServiceName>, Json(why): Json<Reason>) -> Answer {

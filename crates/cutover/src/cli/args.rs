@@ -71,6 +71,12 @@ pub enum Verb {
     Remove(ServiceArgs),
     /// Turn a running deployment back
     Abort(AbortArgs),
+    /// Let a running deployment go no further for now; its probes go on, and so does its way back
+    Pause(ServiceArgs),
+    /// Let a paused deployment go on
+    Resume(ServiceArgs),
+    /// Give the new release all traffic now, without the holds of a canary that are left
+    Promote(ServiceArgs),
     /// Keep others from deploying for a while
     Lock(LockArgs),
     /// What happened, from the journal

@@ -25,6 +25,8 @@ use args::Verb;
 use context::Context;
 use printer::Printer;
 
+use crate::engine::Steer;
+
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -70,6 +72,9 @@ async fn dispatch(verb: Verb, context: &Context) -> Result<(), CliError> {
         Verb::Scale(args) => verb::change::scale(&args, context).await,
         Verb::Stop(args) => verb::change::stop(&args, context).await,
         Verb::Remove(args) => verb::change::remove(&args, context).await,
+        Verb::Pause(args) => verb::steer::steer(&args, Steer::Pause, context).await,
+        Verb::Resume(args) => verb::steer::steer(&args, Steer::Resume, context).await,
+        Verb::Promote(args) => verb::steer::steer(&args, Steer::Promote, context).await,
         Verb::Abort(args) => verb::abort::abort(&args, context).await,
         Verb::Lock(args) => verb::lock::lock(&args, context).await,
         Verb::Status(args) => verb::status::status(&args, context).await,

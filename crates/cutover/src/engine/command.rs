@@ -134,7 +134,7 @@ impl Parts {
     /// Carries out a command on a task of its own. Whoever asked may stop listening at any moment (a client that went away);
     /// were the command dropped then, an event could be in the journal that nobody has taken in, and a deployment begun that
     /// nobody drives.
-    async fn to_its_end<T: Send + 'static, F: Future<Output = Result<T, CommandError>> + Send + 'static>(
+    pub(super) async fn to_its_end<T: Send + 'static, F: Future<Output = Result<T, CommandError>> + Send + 'static>(
         self: &Arc<Self>,
         command: impl FnOnce(Arc<Self>) -> F,
     ) -> Result<T, CommandError> {
@@ -157,7 +157,7 @@ impl Parts {
             parts.ledger.save_release(&request.service, release).await?;
         }
         let baseline = parts.baseline(&request.service).await;
-        let deadline = parts.now() + draft.deadline;
+        let deadline = parts.now() + draft.deadline + draft.plan.holds();
         let records = parts
             .ledger
             .decide(&request.service, |view, state| {
@@ -280,7 +280,7 @@ impl Parts {
         let fingerprint = running.first().map(|found| found.fingerprint.clone());
         let mut spec = spec.clone();
         if let RunSpec::Container(container) = &mut spec.run {
-            let numbers = plan.adopts().iter().map(|instance| instance.number);
+            let numbers = plan.adopts().into_iter().map(|instance| instance.number);
             container.adopted = numbers.zip(running).map(|(number, found)| (number, found.container)).collect();
         }
         let (number, deadline) = (plan.to.unwrap_or_default(), spec.rollout.deadline);
@@ -341,7 +341,7 @@ impl Parts {
     }
 }
 
-fn known<'a>(view: &'a View, service: &ServiceName) -> Result<&'a ServiceState, Refusal> {
+pub(super) fn known<'a>(view: &'a View, service: &ServiceName) -> Result<&'a ServiceState, Refusal> {
     let state = view.services.get(service).filter(|state| !state.removed);
     state.ok_or_else(|| Refusal::UnknownService { service: service.clone() })
 }

@@ -20,6 +20,7 @@ impl Parts {
             let state = self.ledger.state(service);
             match state.next() {
                 Next::Nothing => return,
+                Next::Wait(_) => self.wait_while_paused(service).await,
                 Next::Begin(step) => self.announce(service, Next::Begin(step)).await,
                 Next::Perform(step, until) => self.forward(service, &state, step, until).await,
                 Next::BeginUndo(step) => self.turn_back(service, &state, step).await,
@@ -140,7 +141,8 @@ fn announcement(state: &ServiceState, now: Timestamp) -> Option<Event> {
 /// The announcement of the step behind one that is done, to be made durable together with its end.
 fn follow_up(state: &ServiceState, next: usize, now: Timestamp) -> Option<Event> {
     let deployment = state.deployment.as_ref()?;
-    let follows = matches!(deployment.progress, Progress::Forward { .. }) && next < deployment.plan.steps.len();
+    let goes_on = matches!(deployment.progress, Progress::Forward { .. }) && !deployment.stands_still();
+    let follows = goes_on && next < deployment.plan.steps.len();
     follows.then(|| start_of(state, next, now))
 }
 

@@ -16,6 +16,7 @@ mod ledger;
 mod perform;
 pub mod port;
 mod sampler;
+mod steer;
 mod undo;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,11 +31,15 @@ use tokio::task::JoinSet;
 pub use board::{Board, Identity};
 pub use command::{CommandError, Request, Want};
 pub use ledger::{Ledger, View};
+pub use steer::Steer;
 use port::{JournalError, World};
 use sampler::Sampler;
 
 /// How long to pause before trying again what the outside refused.
 const RETRY: Duration = Duration::from_millis(250);
+
+/// The longest that a deployment stays paused; then it is turned back.
+const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 3600);
 
 /// The longest pause before what one service is reached by is tried again.
 const LONGEST_RETRY: Duration = Duration::from_secs(4);

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cutover_core::machine::{Duty, ServiceState};
 use cutover_core::plan::Step;
 use cutover_core::{Failure, InstanceId, ServiceName, Timestamp};
 
@@ -33,12 +34,19 @@ impl Parts {
                 self.drain(service, to, limit).await;
                 Ok(())
             }
+            Step::Weigh { instances, .. } => {
+                self.publish_by(service, until).await?;
+                let limit = until.max(self.now() + self.drain_time(service, instances));
+                self.drain(service, instances, limit).await;
+                Ok(())
+            }
             Step::Register { .. } => self.publish_by(service, until).await,
             Step::Start { instances } => {
                 self.publish_by(service, until).await?;
                 self.retire_now(service, instances).await;
-                Ok(())
+                self.leave_room(service, instances, until).await
             }
+            Step::Rest { instances, .. } => self.wake(service, instances).await,
             Step::Adopt { instances } => {
                 self.publish_by(service, until).await?;
                 for instance in instances {
@@ -50,6 +58,49 @@ impl Parts {
             }
             // The copy of a release that failed is kept for inspection; pruning removes it.
             _ => Ok(()),
+        }
+    }
+
+    /// If others wait for their room, they must be gone before those are started again.
+    async fn leave_room(
+        &self,
+        service: &ServiceName,
+        instances: &[InstanceId],
+        until: Timestamp,
+    ) -> Result<(), Failure> {
+        let state = self.ledger.state(service);
+        if !state.deployment.as_ref().is_some_and(|deployment| deployment.plan.makes_room()) {
+            return Ok(());
+        }
+        let release = instances.first().and_then(|instance| self.release(service, instance.release).ok());
+        let grace = release.map(|release| release.spec.run.stop().grace).unwrap_or_default();
+        let gone = |state: &ServiceState| {
+            instances.iter().all(|id| state.instances.get(id).is_none_or(|found| found.duty == Duty::Gone))
+        };
+        tokio::select! {
+            biased;
+            _ = self.ledger.until(service, gone) => Ok(()),
+            () = self.sleep_until(until + grace) => {
+                Err(Failure::new(format!("the new instances of {service} do not end, and the old ones need their room")))
+            }
+        }
+    }
+
+    /// Waits until those that rested are up and ready again. Whoever cares for instances starts them.
+    async fn wake(&self, service: &ServiceName, instances: &[InstanceId]) -> Result<(), Failure> {
+        let awake = |state: &ServiceState| {
+            instances.iter().all(|id| state.instances.get(id).is_none_or(|found| found.down.is_none()))
+        };
+        let limit = self.now() + READY_TO_RETURN;
+        tokio::select! {
+            biased;
+            _ = self.ledger.until(service, awake) => Ok(()),
+            () = self.sleep_until(limit) => {
+                let state = self.ledger.state(service);
+                let down = instances.iter().find_map(|id| Some((id, state.instances.get(id)?.down.as_ref()?)));
+                let why = down.map(|(id, (_, why))| format!("{id} does not come back: {why}")).unwrap_or_default();
+                Err(Failure::new(why))
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use cutover::engine::port::{ReleaseOrder, StartOrder};
 use cutover_core::machine::{self, Duty, Progress, ServiceState};
-use cutover_core::plan::{Kind, Step};
+use cutover_core::plan::{Kind, Plan, Step};
 use cutover_core::spec::RouteSpec;
 use cutover_core::table::{Hold, Table};
 use cutover_core::{InstanceId, ReleaseNo, ServiceName, Timestamp};
@@ -45,7 +45,7 @@ impl Inner {
             self.broke(Invariant::OursAlone, format!("{id} ran before us, and is told to stop by its adoption"));
         }
         match known.as_ref().map(|known| (known.duty, known.down.is_some())) {
-            Some((Duty::Retiring { until }, _)) => self.check_retirement(id, until),
+            Some((Duty::Retiring { until } | Duty::Resting { until }, _)) => self.check_retirement(id, until),
             Some((Duty::Serving | Duty::Standby, true)) => {}
             Some((Duty::Gone, _)) if !running => {}
             other => {
@@ -85,7 +85,10 @@ impl Inner {
     /// come back is stopped and started again, and counts as killed until it serves.
     fn is_last(&self, id: &InstanceId) -> bool {
         let Some(state) = self.oracle.service(&id.service) else { return false };
-        let stops = state.deployment.as_ref().is_some_and(|d| matches!(d.plan.kind, Kind::Stop | Kind::Remove));
+        // In `recreate` requests wait meanwhile.
+        let holds = |plan: &Plan| plan.hold.is_some();
+        let stops = |plan: &Plan| matches!(plan.kind, Kind::Stop | Kind::Remove);
+        let stops = state.deployment.as_ref().is_some_and(|d| stops(&d.plan) || holds(&d.plan));
         let killed = |other: &InstanceId| {
             let found = self.instances.get(other);
             let is_down = state.instances.get(other).is_some_and(|known| known.down.is_some());
@@ -98,7 +101,9 @@ impl Inner {
     /// Streams are closed when their time is up.
     pub(crate) fn check_close(&mut self, id: &InstanceId) {
         let known = self.oracle.service(&id.service).and_then(|state| state.instances.get(id));
-        let due = known.is_some_and(|known| matches!(known.duty, Duty::Retiring { until } if self.now() >= until));
+        let due = known.is_some_and(|known| {
+            matches!(known.duty, Duty::Retiring { until } | Duty::Resting { until } if self.now() >= until)
+        });
         if !due {
             self.broke(Invariant::Order, format!("the streams of {id} are closed before their limit"));
         }

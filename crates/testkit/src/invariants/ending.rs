@@ -69,11 +69,11 @@ impl Inner {
     fn serving_after(&self, plan: &Plan) -> Vec<InstanceId> {
         let mut serving = self.serving_before(plan);
         match plan.kind {
-            Kind::Deploy | Kind::Rollback | Kind::Restart => plan.starts().to_vec(),
-            Kind::Adopt => plan.adopts().to_vec(),
+            Kind::Deploy | Kind::Rollback | Kind::Restart => plan.starts(),
+            Kind::Adopt => plan.adopts(),
             Kind::Scale => {
                 serving.retain(|id| !plan.retires().contains(id));
-                serving.extend(plan.starts().iter().cloned());
+                serving.extend(plan.starts());
                 serving
             }
             Kind::Stop | Kind::Remove => Vec::new(),

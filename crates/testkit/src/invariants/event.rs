@@ -1,6 +1,6 @@
 //! Checks of what becomes durable.
 
-use cutover_core::machine::{Event, Record, ServiceState};
+use cutover_core::machine::{Duty, Event, Record, ServiceState};
 use cutover_core::plan::{Plan, Step};
 
 use super::{Before, Invariant};
@@ -63,8 +63,9 @@ impl Inner {
     }
 
     fn check_step(&mut self, record: &Record, plan: &Plan, step: &Step) {
+        self.coverage.count(&format!("step: {}", step.name()));
         match step {
-            Step::Shift { to, .. } => self.check_tested(to),
+            Step::Shift { to, .. } | Step::Weigh { instances: to, .. } => self.check_tested(to),
             Step::Watch { .. } => {
                 if let Some(before) = self.oracle.before.get_mut(&plan.service) {
                     before.watch_began = Some(record.at);
@@ -107,7 +108,11 @@ impl Inner {
 
     /// At the commit all old instances still run, but those that the simulation killed.
     fn check_commit(&mut self, plan: &Plan) {
-        for id in plan.retires() {
+        for id in &plan.retires() {
+            let rests = |state: &ServiceState| matches!(state.instances.get(id)?.duty, Duty::Resting { .. }).then_some(());
+            if self.oracle.service(&plan.service).and_then(rests).is_some() {
+                continue;
+            }
             let there = self.instances.get(id).is_some_and(|found| !matches!(found.ended, Some((_, Cause::Ours))));
             let state = self.oracle.service(&plan.service);
             let down = state.and_then(|state| state.instances.get(id)).is_some_and(|instance| instance.down.is_some());
@@ -121,7 +126,9 @@ impl Inner {
         if let Step::Watch { time, .. } = step {
             let began = self.oracle.before.get(&record.service).and_then(|before| before.watch_began);
             let watched = began.map(|began| record.at.since(began)).unwrap_or_default();
-            if watched < *time {
+            let running = self.oracle.service(&record.service).and_then(|state| state.deployment.as_ref());
+            let promoted = running.is_some_and(|deployment| deployment.promoted);
+            if watched < *time && !promoted {
                 self.broke(
                     Invariant::Truthful,
                     format!("{} was watched for {watched:?}, not {time:?}", record.service),

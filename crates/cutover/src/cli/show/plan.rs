@@ -26,7 +26,7 @@ pub fn text(plan: &Plan, spec: &ServiceSpec) -> String {
             "  {:>2}. {:<9} {}\n",
             index + 1,
             step.name(),
-            meaning(step, spec.route.as_ref().map(address))
+            meaning(step, spec.route.as_ref().map(address), plan.makes_room())
         ));
     }
     for note in &plan.notes {
@@ -36,7 +36,7 @@ pub fn text(plan: &Plan, spec: &ServiceSpec) -> String {
 }
 
 /// What a step does, in words.
-pub fn meaning(step: &Step, route: Option<String>) -> String {
+pub fn meaning(step: &Step, route: Option<String>, partial: bool) -> String {
     let count = |instances: &Vec<_>| match instances.len() {
         1 => "1 instance".to_owned(),
         several => format!("{several} instances"),
@@ -53,9 +53,12 @@ pub fn meaning(step: &Step, route: Option<String>) -> String {
         }
         Step::Shift { to, from } => match (to.len(), from.len(), route) {
             (0, _, _) => format!("take {} out of the traffic", count(from)),
+            (_, _, Some(_)) if partial => format!("{} take over from {}", count(to), count(from)),
             (_, _, None) => format!("{} take over", count(to)),
             (_, _, Some(route)) => format!("move all traffic of {route} at once, and look that it moved"),
         },
+        Step::Weigh { instances, percent } => format!("{percent} % of the traffic to {}", count(instances)),
+        Step::Rest { instances, .. } => format!("stop {} to make room; the way back starts them again", count(instances)),
         Step::Drain { within, .. } => {
             format!("let requests in flight finish, for {} at most; streams go on", duration::text(*within))
         }

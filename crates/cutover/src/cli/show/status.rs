@@ -94,6 +94,8 @@ fn duty(instance: &InstanceStatus) -> String {
         Duty::Starting => "starting".to_owned(),
         Duty::Registered => "registered".to_owned(),
         Duty::Serving => "serving".to_owned(),
+        Duty::Canary { percent } => format!("canary, {percent} % together"),
+        Duty::Resting { .. } => "resting: makes room, and is started again if it is turned back".to_owned(),
         Duty::Standby => "standby".to_owned(),
         Duty::Retiring { until } => format!("retiring, until {} at most", time::moment(until)),
         Duty::Gone => "gone".to_owned(),

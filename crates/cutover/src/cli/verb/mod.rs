@@ -19,3 +19,4 @@ pub mod plan;
 pub mod proxy;
 pub mod show;
 pub mod status;
+pub mod steer;

@@ -16,7 +16,7 @@ pub(super) const NETWORK: Section = Section {
             "addresses",
             Form::Texts,
             None,
-            "Fixed addresses, at least twice as many as replicas; each instance takes one that nobody holds.",
+            "Fixed addresses, one for each instance that runs at a time: twice as many as replicas, fewer when rolling; each instance takes one that nobody holds.",
         ),
         key("aliases", Form::Texts, None, "Names by which all instances are found in this network."),
         key("internal", Form::Flag, Is("false"), "Without a way out; if it is to be made."),

@@ -69,6 +69,8 @@ pub enum Form {
     True,
     /// A whole number.
     Number,
+    /// A whole number or a percentage.
+    Amount,
     /// A duration.
     Duration,
     /// A number of bytes.
@@ -102,6 +104,7 @@ impl Form {
             Self::Flag => "true or false".to_owned(),
             Self::True => "true".to_owned(),
             Self::Number => "a whole number".to_owned(),
+            Self::Amount => "a whole number, or a percentage such as \"25%\"".to_owned(),
             Self::Duration => "a duration such as \"250ms\", \"30s\" or \"1m30s\"".to_owned(),
             Self::Size => "a size such as \"512KiB\" or \"64MiB\", or a number of bytes".to_owned(),
             Self::Values => "a table such as { NAME = \"value\" }".to_owned(),
@@ -129,6 +132,7 @@ impl Form {
             Self::Flag => "`true` or `false`",
             Self::True => "`true`",
             Self::Number => "whole number",
+            Self::Amount => "number or percentage",
             Self::Duration => "duration",
             Self::Size => "size",
             Self::Values => "names and values",

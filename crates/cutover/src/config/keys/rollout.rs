@@ -1,6 +1,6 @@
 //! The keys of a rollout.
 
-use super::Default::{Is, None};
+use super::Default::{Is, None, Rule};
 use super::{Form, Section, key};
 
 pub(super) const ROLLOUT: Section = Section {
@@ -9,9 +9,49 @@ pub(super) const ROLLOUT: Section = Section {
     keys: &[
         key(
             "strategy",
-            Form::OneOf(&["blue_green"]),
+            Form::OneOf(&["blue_green", "rolling", "canary", "recreate"]),
             Is("\"blue_green\""),
-            "`blue_green`: all new instances are started beside all old ones, then all traffic moves at once.",
+            "`blue_green`: all new instances beside all old ones, then all traffic at once. `rolling`: a few at a time. `canary`: a \
+             share of the traffic first. `recreate`: the old ones end before the new ones start, and requests wait meanwhile. See \
+             [strategies.md](strategies.md).",
+        ),
+        key("batch", Form::Amount, Is("1"), "With `rolling`: how many instances are replaced at a time."),
+        key(
+            "max_surge",
+            Form::Amount,
+            Is("1"),
+            "With `rolling`: how many more instances than `replicas` may run at a time; `0` to replace them in place.",
+        ),
+        key(
+            "max_unavailable",
+            Form::Amount,
+            Is("0"),
+            "With `rolling`: how many fewer instances than `replicas` may serve at a time.",
+        ),
+        key(
+            "min_ready",
+            Form::Number,
+            Rule("what the two above leave, at least 1"),
+            "With `rolling`: how many instances must serve at any time; a deployment that would go below is refused.",
+        ),
+        key(
+            "steps",
+            Form::Texts,
+            None,
+            "With `canary`: the shares and how long each is observed, such as `[\"5% for 2m\", \"25% for 5m\", \"100%\"]`.",
+        ),
+        key(
+            "hold",
+            Form::Duration,
+            Is("\"30s\""),
+            "With `recreate`: how long a request waits at most while nothing runs; then it is answered with 503.",
+        ),
+        key(
+            "hold_requests",
+            Form::Number,
+            Is("1000"),
+            "With `recreate`: how many requests wait at most; one more is answered with 503. Each holds up to `limits.buffer_body` of \
+             its body in memory.",
         ),
         key(
             "watch",

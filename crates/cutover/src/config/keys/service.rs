@@ -51,7 +51,7 @@ pub(super) const SERVICE: Section = Section {
             "publish",
             Form::Ports,
             None,
-            "Ports of the host, at least twice as many as replicas: instances get their traffic through one of them each, instead of \
+            "Ports of the host, one for each instance that runs at a time (twice as many as replicas, fewer when rolling): instances get their traffic through one of them each, instead of \
              on the container's own address. For an nginx that knows nothing else.",
         ),
         key("publish_on", Form::Text, Is("\"127.0.0.1\""), "The host's address for `publish`."),
@@ -112,7 +112,7 @@ pub(super) const SERVICE: Section = Section {
             "ports",
             Form::Ports,
             Rule("free ports, found by cutover"),
-            "The ports that instances may listen on, at least twice as many as replicas. An instance learns its \
+            "The ports that instances may listen on, one for each that runs at a time: twice as many as replicas, fewer when rolling. An instance learns its \
              port from `{port}` or from `PORT`.",
         ),
         key("ready", Form::Table, Rule("see below"), "When an instance counts as ready."),

@@ -14,8 +14,9 @@ use super::{Place, command, mounts, ports};
 use crate::config::reader::{Located, Reader, Zero};
 use crate::image::Reference;
 
-/// Reads everything that only a container has. What it shares with a process was read before: `shared`. An accessory has no replicas.
-pub(super) fn read(reader: &Reader, place: &Place, replicas: Option<u16>, shared: &ProcessSpec) -> ContainerSpec {
+/// Reads everything that only a container has. What it shares with a process was read before: `shared`. Of a service,
+/// `most` instances run at the same time; an accessory has only the one.
+pub(super) fn read(reader: &Reader, place: &Place, most: Option<usize>, shared: &ProcessSpec) -> ContainerSpec {
     let limits = reader.section("limits");
     let image = image(reader, place);
     let entrypoint = command::read(reader, "entrypoint").map(|words| command::into_words(Some(words)));
@@ -38,9 +39,9 @@ pub(super) fn read(reader: &Reader, place: &Place, replicas: Option<u16>, shared
         env: shared.env.clone(),
         port,
         publish: Vec::new(),
-        reach: replicas.map_or(Reach::Own, |replicas| reach(reader, replicas, port)),
+        reach: most.map_or(Reach::Own, |most| reach(reader, most, port)),
         mounts,
-        networks: networks(reader, replicas.unwrap_or(0)),
+        networks: networks(reader, most.unwrap_or(0)),
         labels: texts_of(reader.values("labels")),
         host,
         health: health(&reader.section("health")),
@@ -115,10 +116,10 @@ fn cpus(limits: &Reader) -> Option<u64> {
     cpus.map(|cpus| (cpus * 1000.0).round() as u64)
 }
 
-fn reach(reader: &Reader, replicas: u16, port: Option<u16>) -> Reach {
+fn reach(reader: &Reader, most: usize, port: Option<u16>) -> Reach {
     let on = reader.plain("publish_on").and_then(|text| address(reader, "publish_on", &text));
     let Some(node) = reader.node("publish") else { return Reach::Own };
-    let ports = ports::fixed(reader, "publish", node, replicas);
+    let ports = ports::fixed(reader, "publish", node, most);
     if port.is_none() {
         reader
             .wrong_value("publish", node.at, "there is no port to publish")
@@ -140,8 +141,8 @@ fn address(reader: &Reader, key: &str, text: &Located<&str>) -> Option<IpAddr> {
     address
 }
 
-fn networks(reader: &Reader, replicas: u16) -> Vec<Attachment> {
-    let first = network(&reader.section("network"), replicas);
+fn networks(reader: &Reader, most: usize) -> Vec<Attachment> {
+    let first = network(&reader.section("network"), most);
     let names = reader.texts("networks").map(|names| names.value).unwrap_or_default();
     let further = names.into_iter().map(|name| Attachment {
         network: name.value.to_owned(),
@@ -152,7 +153,7 @@ fn networks(reader: &Reader, replicas: u16) -> Vec<Attachment> {
     first.into_iter().chain(further).collect()
 }
 
-fn network(reader: &Reader, replicas: u16) -> Option<Attachment> {
+fn network(reader: &Reader, most: usize) -> Option<Attachment> {
     let texts = |key: &'static str| reader.texts(key).map(|texts| texts.value).unwrap_or_default();
     let subnet = reader.plain("subnet").and_then(|subnet| range(reader, "subnet", &subnet));
     let ip_range = reader.plain("ip_range").and_then(|range| self::range(reader, "ip_range", &range));
@@ -169,12 +170,11 @@ fn network(reader: &Reader, replicas: u16) -> Option<Attachment> {
             Some(address)
         })
         .collect();
-    let need = 2 * usize::from(replicas);
-    if !addresses.is_empty() && addresses.len() < need {
-        let message = format_args!("{} for {replicas} replicas: {need} are needed", addresses.len());
+    if !addresses.is_empty() && addresses.len() < most {
+        let message = format_args!("{}, and {most} are needed", addresses.len());
         reader
             .wrong_value("addresses", reader.place_of("addresses"), message)
-            .hint("while a deployment runs, two releases run side by side");
+            .hint(ports::side_by_side(most));
     }
     let aliases = texts("aliases").iter().map(|alias| alias.value.to_owned()).collect();
     let name = reader.plain("name")?;

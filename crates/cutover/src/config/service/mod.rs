@@ -17,6 +17,7 @@ mod process;
 mod program;
 mod ready;
 mod rollout;
+mod strategy;
 mod route;
 
 use std::collections::BTreeMap;
@@ -87,8 +88,10 @@ pub(super) fn read(reader: &Reader, place: &Place) -> Option<Read> {
     let replicas = replicas(reader);
     let route = route::read(reader, place);
     let kind = kind::read(reader);
-    let process = process::read(reader, place, replicas, route.kind, kind);
-    let container = container::read(reader, place, Some(replicas), &process);
+    let strategy = strategy::read(&reader.section("rollout")).unwrap_or_default();
+    let most = strategy.most(replicas.into());
+    let process = process::read(reader, place, most, route.kind, kind);
+    let container = container::read(reader, place, Some(most), &process);
     let build = build::read(reader, place);
     let compose = compose::read(reader, place);
     if kind == Kind::Container {
@@ -97,7 +100,7 @@ pub(super) fn read(reader: &Reader, place: &Place) -> Option<Read> {
     let found = compose.filter(|_| kind == Kind::Compose);
     let found = found.map(|written| compose::resolve(reader, place, &written, &container));
     let mut ready = ready::read(reader, place, route.kind, kind);
-    let rollout = rollout::read(reader, place, &ready);
+    let rollout = rollout::read(reader, place, &ready, strategy, replicas);
     let name = name(reader)?;
     let (mut replicas, mut composed) = (replicas, None);
     let run = match (kind, found) {

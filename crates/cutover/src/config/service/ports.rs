@@ -1,18 +1,18 @@
-//! The ports that instances may listen on.
+//! The ports that instances may listen on: one for each that runs at the same time as others.
 
 use cutover_core::spec::Ports;
 
 use crate::config::reader::{Located, Reader};
 use crate::config::tree::{Node, Value};
 
-/// Reads `ports`.
-pub(super) fn read(reader: &Reader, replicas: u16) -> Ports {
-    let ports = reader.node("ports").and_then(|node| fixed(reader, "ports", node, replicas));
+/// Reads `ports`; `most` instances run at the same time.
+pub(super) fn read(reader: &Reader, most: usize) -> Ports {
+    let ports = reader.node("ports").and_then(|node| fixed(reader, "ports", node, most));
     ports.map_or(Ports::Automatic, Ports::Fixed)
 }
 
-/// Ports that are given one by one, under any key; enough for two releases side by side.
-pub(super) fn fixed(reader: &Reader, key: &'static str, node: &Node, replicas: u16) -> Option<Vec<u16>> {
+/// Ports that are given one by one, under any key.
+pub(super) fn fixed(reader: &Reader, key: &'static str, node: &Node, most: usize) -> Option<Vec<u16>> {
     let list = List { reader, key };
     let ports: Vec<u16> = match &node.value {
         Value::List(items) => items.iter().filter_map(|item| list.one(item)).collect(),
@@ -28,7 +28,7 @@ pub(super) fn fixed(reader: &Reader, key: &'static str, node: &Node, replicas: u
         return None;
     }
     list.check_distinct(node, &ports);
-    list.check_enough(node, &ports, replicas);
+    list.check_enough(node, &ports, most);
     Some(ports)
 }
 
@@ -85,16 +85,19 @@ impl List<'_, '_> {
         }
     }
 
-    fn check_enough(&self, node: &Node, ports: &[u16], replicas: u16) {
-        let (have, need) = (ports.len(), 2 * usize::from(replicas));
+    fn check_enough(&self, node: &Node, ports: &[u16], need: usize) {
+        let have = ports.len();
         let is_mistake_already = ports.is_empty() && matches!(node.value, Value::Text(_));
         if have < need && !is_mistake_already {
-            let (port, replica) = (plural(have, "port"), plural(replicas.into(), "replica"));
-            self.reader.wrong_value(self.key, node.at, format_args!("{port} for {replica}: {need} are needed")).hint(
-                format!("while a deployment runs, two releases of {replica} run side by side: 2 × {replicas} = {need}"),
-            );
+            let message = format_args!("{}, and {need} are needed", plural(have, "port"));
+            self.reader.wrong_value(self.key, node.at, message).hint(side_by_side(need));
         }
     }
+}
+
+/// Why so many places are needed.
+pub(super) fn side_by_side(need: usize) -> String {
+    format!("while a deployment runs, {need} instances run at a time: twice `replicas`, or `replicas` and `max_surge` when rolling")
 }
 
 fn plural(count: usize, noun: &str) -> String {

@@ -10,11 +10,11 @@ use super::{Place, command, env, kind, ports, program};
 use crate::config::reader::{Located, Reader, Zero};
 
 /// Reads the keys of the service itself, and its tables `stop`, `limits`, `logs` and `restart`.
-pub(super) fn read(reader: &Reader, place: &Place, replicas: u16, route: Kind, kind: kind::Kind) -> ProcessSpec {
+pub(super) fn read(reader: &Reader, place: &Place, most: usize, route: Kind, kind: kind::Kind) -> ProcessSpec {
     let is_process = kind == kind::Kind::Process;
     let artifact = existing_path(reader, place, "artifact");
     let directory = if is_process { directory(reader, place, artifact.as_ref()) } else { None };
-    let ports = ports::read(reader, replicas);
+    let ports = ports::read(reader, most);
     let env = env::read(reader, place);
     let command = command::read(reader, "command");
     if let Some(command) = command.as_ref().filter(|_| is_process) {

@@ -7,17 +7,14 @@ use super::command::Command;
 use super::{Place, command, program};
 use crate::config::reader::{Reader, Zero};
 
-/// Strategies that are planned, so that asking for one gets a better answer than "unknown".
-const LATER: &[&str] = &["rolling", "canary", "recreate"];
-
 /// Reads the `rollout` table of a service.
-pub(super) fn read(service: &Reader, place: &Place, ready: &ReadySpec) -> RolloutSpec {
+pub(super) fn read(service: &Reader, place: &Place, ready: &ReadySpec, strategy: Strategy, replicas: u16) -> RolloutSpec {
     let reader = service.section("rollout");
     let default = RolloutSpec::default();
     let wait = |key, zero| reader.duration(key, zero);
     let smoke = command::read(&reader, "smoke").map(|smoke| beside_file(&reader, "smoke", smoke, place));
     let spec = RolloutSpec {
-        strategy: strategy(&reader).unwrap_or_default(),
+        strategy,
         watch: wait("watch", Zero::Allowed).unwrap_or(default.watch),
         drain: wait("drain", Zero::Allowed).unwrap_or(default.drain),
         stream_drain: wait("stream_drain", Zero::Allowed).unwrap_or(default.stream_drain),
@@ -26,25 +23,18 @@ pub(super) fn read(service: &Reader, place: &Place, ready: &ReadySpec) -> Rollou
         smoke,
         smoke_within: wait("smoke_within", Zero::Refused).unwrap_or(default.smoke_within),
     };
-    check_deadline(&reader, &spec, ready);
+    check_deadline(&reader, &spec, ready, replicas);
     spec
 }
 
-fn strategy(reader: &Reader) -> Option<Strategy> {
-    let word = reader.text("strategy")?;
-    if LATER.contains(&word.value) {
-        reader
-            .wrong_value("strategy", word.at, format_args!("{:?} comes with a later version", word.value))
-            .hint("write \"blue_green\", or leave the key out");
-        return None;
-    }
-    reader.one_of("strategy", &[("blue_green", Strategy::BlueGreen)])
-}
-
 /// A deadline below the sum of the limits would undo a deployment that keeps each of them.
-fn check_deadline(reader: &Reader, spec: &RolloutSpec, ready: &ReadySpec) {
+fn check_deadline(reader: &Reader, spec: &RolloutSpec, ready: &ReadySpec, replicas: u16) {
     let smoke = if spec.smoke.is_some() { spec.smoke_within } else { std::time::Duration::ZERO };
-    let limits = ready.within + smoke + spec.drain + spec.watch;
+    let batches = match &spec.strategy {
+        Strategy::Rolling(rolling) => usize::from(replicas).div_ceil(rolling.batch.rounded_up(replicas.into()).max(1)),
+        _ => 1,
+    };
+    let limits = (ready.within + spec.drain) * u32::try_from(batches).unwrap_or(u32::MAX) + smoke + spec.watch;
     if spec.deadline < limits {
         let (deadline, limits) = (duration::text(spec.deadline), duration::text(limits));
         reader
@@ -53,7 +43,7 @@ fn check_deadline(reader: &Reader, spec: &RolloutSpec, ready: &ReadySpec) {
                 reader.place_of("deadline"),
                 format_args!("{deadline} is less than the limits it holds"),
             )
-            .hint(format!("ready.within, smoke_within, drain and watch come to {limits}"));
+            .hint(format!("ready.within and drain for each batch, smoke_within and watch come to {limits}"));
     }
 }
 

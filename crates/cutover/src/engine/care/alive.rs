@@ -9,14 +9,15 @@ use super::super::{Parts, RETRY};
 impl Parts {
     /// One round: waits for its death if it is up, or brings it back if it is down. Returns early when its duty changes.
     pub(super) async fn keep_alive(&self, service: &ServiceName, id: &InstanceId, known: &Instance) {
+        let kept_alive = |state: &ServiceState| state.instances.get(id).is_some_and(Instance::is_kept_alive);
         // Whether it takes traffic or stands by makes no difference here: a revival goes on when the traffic moves.
         let changed = |state: &ServiceState| {
             let on_trial = Self::on_trial(state, id);
-            on_trial || state.instances.get(id).is_none_or(|instance| !instance.is_kept_alive())
+            on_trial || !kept_alive(state)
         };
         if Self::on_trial(&self.ledger.state(service), id) {
             // Its deployment watches it.
-            self.ledger.until(service, |state| !Self::on_trial(state, id)).await;
+            self.ledger.until(service, |state| !Self::on_trial(state, id) || !kept_alive(state)).await;
             return;
         }
         let round = async {

@@ -22,9 +22,9 @@ const CLOSE_OVER: Duration = Duration::from_secs(5);
 
 /// What an instance has not finished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct InHand {
-    requests: u64,
-    streams: u64,
+pub(in super::super) struct InHand {
+    pub(in super::super) requests: u64,
+    pub(in super::super) streams: u64,
 }
 
 impl Parts {
@@ -73,7 +73,7 @@ impl Parts {
     }
 
     /// What it has in hand; `None` if the router does not answer.
-    async fn in_hand(&self, instance: &InstanceId) -> Option<InHand> {
+    pub(in super::super) async fn in_hand(&self, instance: &InstanceId) -> Option<InHand> {
         let stats = self.stats_in_force().await?;
         let counted = |target: &TargetStats| InHand { requests: target.in_flight, streams: target.streams };
         Some(stats.target(instance).map(counted).unwrap_or_default())

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cutover_core::rule::{Drained, drained};
 use cutover_core::stats::Stats;
-use cutover_core::{Failure, InstanceId, ServiceName, Timestamp};
+use cutover_core::{InstanceId, ServiceName, Timestamp};
 
 use super::super::Parts;
 
@@ -12,26 +12,6 @@ use super::super::Parts;
 const ASK: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(100));
 
 impl Parts {
-    /// As [`Parts::drain`], while those that have the traffic by now are observed: that a release is bad must be noticed
-    /// although one slow request still holds the old one.
-    pub(super) async fn drain_watched(
-        &self,
-        service: &ServiceName,
-        instances: &[InstanceId],
-        until: Timestamp,
-    ) -> Result<(), Failure> {
-        let deployment = self.ledger.state(service).deployment;
-        let new = deployment.map_or_else(Vec::new, |deployment| deployment.plan.starts().to_vec());
-        let mut drained = std::pin::pin!(self.drain(service, instances, until));
-        tokio::select! {
-            biased;
-            () = &mut drained => return Ok(()),
-            watched = self.watch(service, &new, until) => watched?,
-        }
-        drained.await;
-        Ok(())
-    }
-
     /// Waits until none of them has a request in flight, or until the limit. Streams are not waited for.
     pub(in super::super) async fn drain(&self, service: &ServiceName, instances: &[InstanceId], limit: Timestamp) {
         let (mut limit, mut pause, mut lost) = (limit, ASK.0, false);

@@ -5,6 +5,7 @@
 mod drain;
 mod ready;
 mod register;
+mod rest;
 mod start;
 mod watch;
 
@@ -40,16 +41,20 @@ impl Parts {
                 prepared.map_err(|e| Failure::because(format!("could not prepare release {}", release.number), &e))
             }
             Step::Adopt { instances } | Step::Start { instances } => self.start_all(service, instances).await,
-            Step::Ready { instances, .. } => self.await_ready(service, instances, until).await,
+            Step::Ready { instances, .. } => {
+                self.while_watched(service, until, self.await_ready(service, instances, until)).await?
+            }
             Step::WarmUp { instances } => self.warm_up(service, instances, until).await,
             Step::Smoke { instance, .. } => self.smoke(service, instance, until).await,
             Step::Register { instances } => self.register(service, instances, until).await,
             Step::Shift { to, .. } => self.shift(service, to, until).await,
+            Step::Weigh { .. } => self.publish_by(service, until).await,
             Step::Drain { instances, .. } => {
-                self.drain_watched(service, instances, until).await?;
+                self.while_watched(service, until, self.drain(service, instances, until)).await?;
                 self.note_streams_kept(service, instances).await;
                 Ok(())
             }
+            Step::Rest { instances, .. } => self.rest(service, instances, until).await,
             Step::Watch { instances, .. } => self.watch(service, instances, until).await,
             Step::Commit { .. } => Ok(()),
             Step::Retire { instances } => {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use cutover_core::machine::{Duty, Progress, ServiceState};
 use cutover_core::{Failure, InstanceId, ServiceName, Timestamp};
 use futures_util::future::try_join_all;
 
-use super::super::Parts;
+use super::super::{LONGEST_PAUSE, Parts};
 
 /// The pause between two probes of an instance that is watched.
 const PROBE_EVERY: Duration = Duration::from_millis(500);
@@ -14,14 +15,61 @@ const PROBE_EVERY: Duration = Duration::from_millis(500);
 const FAILED_PROBES: u32 = 3;
 
 impl Parts {
-    /// Probes all until the given time. The first that dies or stays unready ends the watch.
+    /// Probes all until the given time, and for as long as the deployment is paused. The first that dies or stays unready ends the
+    /// watch; somebody who promotes the release ends the holds of a canary.
     pub(super) async fn watch(
         &self,
         service: &ServiceName,
         instances: &[InstanceId],
         until: Timestamp,
     ) -> Result<(), Failure> {
+        loop {
+            let passed_over = self.ledger.until(service, passes_over);
+            tokio::select! {
+                biased;
+                _ = passed_over => return self.watch_all(service, instances, self.now()).await,
+                watched = self.watch_all(service, instances, until.max(self.now())) => watched?,
+            }
+            match self.ledger.state(service).deployment.and_then(|deployment| deployment.paused) {
+                None => return Ok(()),
+                Some((since, by)) if self.now() >= since + LONGEST_PAUSE => {
+                    return Err(Failure::new(format!("{by} paused it a day ago, and nobody took it up again")));
+                }
+                Some(_) => tokio::time::sleep(PROBE_EVERY).await,
+            }
+        }
+    }
+
+    async fn watch_all(
+        &self,
+        service: &ServiceName,
+        instances: &[InstanceId],
+        until: Timestamp,
+    ) -> Result<(), Failure> {
         try_join_all(instances.iter().map(|instance| self.watch_one(service, instance, until))).await.map(drop)
+    }
+
+    /// Waits for something, while those new ones that have traffic by now are observed: that a release is bad must be noticed
+    /// although a slow request still holds the old one, or others are about to start.
+    pub(super) async fn while_watched<T>(
+        &self,
+        service: &ServiceName,
+        until: Timestamp,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Failure> {
+        let state = self.ledger.state(service);
+        let new = state.deployment.as_ref().map_or_else(Vec::new, |deployment| deployment.plan.starts());
+        let has_traffic = |id: &InstanceId| {
+            state.instances.get(id).is_some_and(|i| i.duty == Duty::Serving || i.is_canary())
+        };
+        let new: Vec<InstanceId> = new.into_iter().filter(has_traffic).collect();
+        let mut work = std::pin::pin!(work);
+        tokio::select! {
+            biased;
+            done = &mut work => return Ok(done),
+            watched = self.watch_all(service, &new, until) => watched?,
+        }
+        Ok(work.await)
     }
 
     async fn watch_one(&self, service: &ServiceName, instance: &InstanceId, until: Timestamp) -> Result<(), Failure> {
@@ -60,4 +108,12 @@ impl Parts {
         let outcome = self.probe(&ready.check, &at, ready.timeout).await;
         outcome.map_err(|came_back| Failure::new(format!("{instance} fails its probe: {came_back}")))
     }
+}
+
+/// Whether the step at work is a hold that somebody wants passed over.
+fn passes_over(state: &ServiceState) -> bool {
+    state.deployment.as_ref().is_some_and(|deployment| match deployment.progress {
+        Progress::Forward { step, .. } => deployment.passes_over(step),
+        _ => false,
+    })
 }
