@@ -85,12 +85,14 @@ fn a_failing_batch_takes_the_finished_one_back() {
     host.build("bad");
     let flag = host.root().join("second");
     let app = on_two_ports(&host, "\"rolling\"\nmax_surge = 0\nmax_unavailable = 1");
-    let check = format!("command = [\"sh\", \"-c\", \"test ! -e {0} || test $(cat {0}) = $CUTOVER_PORT\"]", flag.display());
+    let check =
+        format!("command = [\"sh\", \"-c\", \"test ! -e {0} || test $(cat {0}) = $CUTOVER_PORT\"]", flag.display());
     host.configure(&App { check, within: "2s", ..app });
     meter.allow_releases(&["1", "2"]);
     let deploying = host.begin(&["deploy"]);
     let first = until("the first batch serves", || {
-        let new = |found: &cutover::agent::api::InstanceStatus| found.instance.release.0 == 2 && found.duty == Duty::Serving;
+        let new =
+            |found: &cutover::agent::api::InstanceStatus| found.instance.release.0 == 2 && found.duty == Duty::Serving;
         host.service().instances.into_iter().find(new)?.address
     });
     std::fs::write(&flag, first.port().to_string()).expect("write the flag");

@@ -111,8 +111,7 @@ const SERVER_JS: &str = "require('http').createServer((_, answer) => answer.end(
 #[test]
 fn a_node_server() {
     let package = r#"{ "scripts": { "start": "node server.js" } }"#;
-    let folder =
-        Folder::of(&[("package.json", package), ("server.js", SERVER_JS), (".env", "A=b\n")]);
+    let folder = Folder::of(&[("package.json", package), ("server.js", SERVER_JS), (".env", "A=b\n")]);
     snapshot!(folder);
     let (proposal, config) = folder.loaded();
     assert_eq!(proposal.found, ["a Node.js program (package.json)"]);

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use cutover_core::ServiceName;
 use cutover_core::spec::{
-    Amount, Canary, Check, LimitSpec, LogSpec, Ports, ProcessSpec, ProxyRoute, ReadySpec, RestartSpec, RolloutSpec, Rolling, RouteKind,
-    RouteSpec, RunSpec, Secret, ServiceSpec, Share, StopSpec, Strategy, WarmUp,
+    Amount, Canary, Check, LimitSpec, LogSpec, Ports, ProcessSpec, ProxyRoute, ReadySpec, RestartSpec, Rolling,
+    RolloutSpec, RouteKind, RouteSpec, RunSpec, Secret, ServiceSpec, Share, StopSpec, Strategy, WarmUp,
 };
 use cutover_core::table::{Balance, Hold, Limits};
 

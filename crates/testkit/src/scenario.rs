@@ -80,7 +80,12 @@ pub fn succeeding() -> Vec<Scenario> {
             vec![adopt(), deploy(good())],
             vec![order(Act::Rollback(None))],
         ),
-        scenario("rolling, one beside the others", Ends::Done, live(), vec![deploy(good().by(fixture::rolling(1, 1, 0)))]),
+        scenario(
+            "rolling, one beside the others",
+            Ends::Done,
+            live(),
+            vec![deploy(good().by(fixture::rolling(1, 1, 0)))],
+        ),
         scenario("rolling, in place", Ends::Done, live(), vec![deploy(good().by(fixture::rolling(1, 0, 1)))]),
         scenario("canary", Ends::Done, live(), vec![deploy(good().by(fixture::canary()))]),
         scenario("recreate", Ends::Done, live(), vec![deploy(good().by(fixture::recreate()))]),

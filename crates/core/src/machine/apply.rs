@@ -55,7 +55,9 @@ impl ServiceState {
             (Some(Progress::Forward { .. }), Event::PauseAsked { by }) if self.can_abort() => {
                 self.change(|deployment| deployment.paused = deployment.paused.take().or(Some((at, by.clone()))));
             }
-            (Some(Progress::Forward { .. }), Event::ResumeAsked { .. }) => self.change(|deployment| deployment.resume(at)),
+            (Some(Progress::Forward { .. }), Event::ResumeAsked { .. }) => {
+                self.change(|deployment| deployment.resume(at))
+            }
             (Some(Progress::Forward { .. }), Event::PromoteAsked { .. }) if self.can_abort() => {
                 self.change(|deployment| {
                     deployment.resume(at);

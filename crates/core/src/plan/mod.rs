@@ -116,7 +116,10 @@ impl Plan {
 
     /// How long streams may live on the new instances when it is turned back: not for long, if others wait for their room.
     pub fn streams_when_undone(&self) -> std::time::Duration {
-        let rests = self.steps.iter().find_map(|step| if let Step::Rest { streams, .. } = step { Some(*streams) } else { None });
+        let rests = self
+            .steps
+            .iter()
+            .find_map(|step| if let Step::Rest { streams, .. } = step { Some(*streams) } else { None });
         rests.unwrap_or(self.stream_drain)
     }
 

@@ -106,8 +106,8 @@ impl Move<'_> {
 
     fn shift(&self, to: &[InstanceId], from: &[InstanceId]) -> Vec<Step> {
         let shift = (!to.is_empty() || !from.is_empty()).then(|| Step::Shift { to: to.to_vec(), from: from.to_vec() });
-        let drain = (!from.is_empty())
-            .then(|| Step::Drain { instances: from.to_vec(), within: self.spec.rollout.drain });
+        let drain =
+            (!from.is_empty()).then(|| Step::Drain { instances: from.to_vec(), within: self.spec.rollout.drain });
         shift.into_iter().chain(drain).collect()
     }
 
@@ -180,11 +180,12 @@ impl Move<'_> {
             Strategy::Canary(_) if self.spec.route.is_none() => {
                 Err(refuse("it has no route, so there is no traffic to share".to_owned()))
             }
-            Strategy::Canary(_) if by_nginx => Err(refuse(
-                "an nginx switches its traffic, and cutover shares traffic out in its own proxy".to_owned(),
-            )),
+            Strategy::Canary(_) if by_nginx => {
+                Err(refuse("an nginx switches its traffic, and cutover shares traffic out in its own proxy".to_owned()))
+            }
             Strategy::Recreate(_) if by_nginx => Err(refuse(
-                "an nginx sends its traffic, and nginx answers 502 while nothing runs: it cannot let requests wait".to_owned(),
+                "an nginx sends its traffic, and nginx answers 502 while nothing runs: it cannot let requests wait"
+                    .to_owned(),
             )),
             Strategy::Rolling(rolling) if !self.old.is_empty() => {
                 let fewest = self.fewest(rolling);

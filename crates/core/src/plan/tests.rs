@@ -5,8 +5,9 @@ use super::*;
 use crate::machine::{Duty, Event, Instance, Mark, Outcome, Record, ReleaseState, ServiceState};
 use crate::release::Release;
 use crate::spec::{
-    Amount, Canary, LimitSpec, LogSpec, NginxAt, NginxProgram, NginxRoute, NginxShape, Ports, ProcessSpec, ProxyRoute, ReadySpec, RestartSpec, RolloutSpec, Rolling, RouteKind, RouteSpec,
-    RunSpec, ServiceSpec, Share, StopSpec, Strategy, WarmUp,
+    Amount, Canary, LimitSpec, LogSpec, NginxAt, NginxProgram, NginxRoute, NginxShape, Ports, ProcessSpec, ProxyRoute,
+    ReadySpec, RestartSpec, Rolling, RolloutSpec, RouteKind, RouteSpec, RunSpec, ServiceSpec, Share, StopSpec,
+    Strategy, WarmUp,
 };
 use crate::table::{Balance, Hold, Limits};
 use crate::{DeploymentId, Timestamp};

@@ -31,9 +31,9 @@ use tokio::task::JoinSet;
 pub use board::{Board, Identity};
 pub use command::{CommandError, Request, Want};
 pub use ledger::{Ledger, View};
-pub use steer::Steer;
 use port::{JournalError, World};
 use sampler::Sampler;
+pub use steer::Steer;
 
 /// How long to pause before trying again what the outside refused.
 const RETRY: Duration = Duration::from_millis(250);

@@ -65,7 +65,9 @@ impl Run {
     pub(super) fn key(&self) -> String {
         match self {
             Self::Command(command) => format!("command = {}", toml_list(command)),
-            Self::Image { name, dockerfile: None, .. } => format!("image = {}\nbuild = {{ context = \".\" }}", toml_text(name)),
+            Self::Image { name, dockerfile: None, .. } => {
+                format!("image = {}\nbuild = {{ context = \".\" }}", toml_text(name))
+            }
             Self::Image { name, dockerfile: Some(file), .. } => {
                 format!("image = {}\nbuild = {{ context = \".\", dockerfile = {} }}", toml_text(name), toml_text(file))
             }

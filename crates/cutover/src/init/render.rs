@@ -73,9 +73,11 @@ fn about(chosen: &Candidate) -> String {
             "# The program, then each argument as a text of its own. No shell reads it.\n{}",
             placeholders(chosen)
         ),
-        Run::Image { .. } => "# `cutover deploy` builds it and gives it a tag of its own. With a registry in its name, add push = true\n\
+        Run::Image { .. } => {
+            "# `cutover deploy` builds it and gives it a tag of its own. With a registry in its name, add push = true\n\
              # to build; an image that is built elsewhere needs no build: `cutover deploy --image NAME:TAG`.\n"
-            .to_owned(),
+                .to_owned()
+        }
         Run::Compose { file, .. } => format!(
             "# The service as {file} describes it. That file stays as it is; cutover runs copies of the service,\n\
              # and leaves its neighbours (databases and the like) to Compose.\n"

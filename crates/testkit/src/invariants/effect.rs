@@ -101,9 +101,9 @@ impl Inner {
     /// Streams are closed when their time is up.
     pub(crate) fn check_close(&mut self, id: &InstanceId) {
         let known = self.oracle.service(&id.service).and_then(|state| state.instances.get(id));
-        let due = known.is_some_and(|known| {
-            matches!(known.duty, Duty::Retiring { until } | Duty::Resting { until } if self.now() >= until)
-        });
+        let due = known.is_some_and(
+            |known| matches!(known.duty, Duty::Retiring { until } | Duty::Resting { until } if self.now() >= until),
+        );
         if !due {
             self.broke(Invariant::Order, format!("the streams of {id} are closed before their limit"));
         }

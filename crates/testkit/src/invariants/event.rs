@@ -109,7 +109,8 @@ impl Inner {
     /// At the commit all old instances still run, but those that the simulation killed.
     fn check_commit(&mut self, plan: &Plan) {
         for id in &plan.retires() {
-            let rests = |state: &ServiceState| matches!(state.instances.get(id)?.duty, Duty::Resting { .. }).then_some(());
+            let rests =
+                |state: &ServiceState| matches!(state.instances.get(id)?.duty, Duty::Resting { .. }).then_some(());
             if self.oracle.service(&plan.service).and_then(rests).is_some() {
                 continue;
             }

@@ -58,7 +58,9 @@ pub fn meaning(step: &Step, route: Option<String>, partial: bool) -> String {
             (_, _, Some(route)) => format!("move all traffic of {route} at once, and look that it moved"),
         },
         Step::Weigh { instances, percent } => format!("{percent} % of the traffic to {}", count(instances)),
-        Step::Rest { instances, .. } => format!("stop {} to make room; the way back starts them again", count(instances)),
+        Step::Rest { instances, .. } => {
+            format!("stop {} to make room; the way back starts them again", count(instances))
+        }
         Step::Drain { within, .. } => {
             format!("let requests in flight finish, for {} at most; streams go on", duration::text(*within))
         }

@@ -12,7 +12,9 @@ pub async fn steer(args: &ServiceArgs, steer: Steer, context: &Context) -> Resul
     let client = context.agent().await?;
     let service = context.service(args.service.as_ref(), &client).await?;
     let (verb, answer) = match steer {
-        Steer::Pause => ("pause", "goes no further for now; `cutover resume` lets it go on, `cutover abort` turns it back"),
+        Steer::Pause => {
+            ("pause", "goes no further for now; `cutover resume` lets it go on, `cutover abort` turns it back")
+        }
         Steer::Resume => ("resume", "goes on"),
         Steer::Promote => ("promote", "gives the new release all traffic, without further holds"),
     };

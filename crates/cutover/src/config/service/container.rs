@@ -172,9 +172,7 @@ fn network(reader: &Reader, most: usize) -> Option<Attachment> {
         .collect();
     if !addresses.is_empty() && addresses.len() < most {
         let message = format_args!("{}, and {most} are needed", addresses.len());
-        reader
-            .wrong_value("addresses", reader.place_of("addresses"), message)
-            .hint(ports::side_by_side(most));
+        reader.wrong_value("addresses", reader.place_of("addresses"), message).hint(ports::side_by_side(most));
     }
     let aliases = texts("aliases").iter().map(|alias| alias.value.to_owned()).collect();
     let name = reader.plain("name")?;

@@ -17,8 +17,8 @@ mod process;
 mod program;
 mod ready;
 mod rollout;
-mod strategy;
 mod route;
+mod strategy;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

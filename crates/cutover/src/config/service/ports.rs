@@ -97,7 +97,9 @@ impl List<'_, '_> {
 
 /// Why so many places are needed.
 pub(super) fn side_by_side(need: usize) -> String {
-    format!("while a deployment runs, {need} instances run at a time: twice `replicas`, or `replicas` and `max_surge` when rolling")
+    format!(
+        "while a deployment runs, {need} instances run at a time: twice `replicas`, or `replicas` and `max_surge` when rolling"
+    )
 }
 
 fn plural(count: usize, noun: &str) -> String {

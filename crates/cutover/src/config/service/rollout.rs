@@ -8,7 +8,13 @@ use super::{Place, command, program};
 use crate::config::reader::{Reader, Zero};
 
 /// Reads the `rollout` table of a service.
-pub(super) fn read(service: &Reader, place: &Place, ready: &ReadySpec, strategy: Strategy, replicas: u16) -> RolloutSpec {
+pub(super) fn read(
+    service: &Reader,
+    place: &Place,
+    ready: &ReadySpec,
+    strategy: Strategy,
+    replicas: u16,
+) -> RolloutSpec {
     let reader = service.section("rollout");
     let default = RolloutSpec::default();
     let wait = |key, zero| reader.duration(key, zero);

@@ -52,7 +52,11 @@ fn rolling(rollout: &Reader) -> Rolling {
     }
     if is_none(rolling.max_surge) && is_none(rolling.max_unavailable) {
         rollout
-            .wrong_value("max_surge", rollout.place_of("max_surge"), "with none more and none fewer, nothing could be replaced")
+            .wrong_value(
+                "max_surge",
+                rollout.place_of("max_surge"),
+                "with none more and none fewer, nothing could be replaced",
+            )
             .hint("write max_unavailable = 1 to replace instances in place");
     }
     rolling
@@ -97,7 +101,9 @@ fn canary(rollout: &Reader) -> Option<Canary> {
         let (percent, time) = step(rollout, &text)?;
         if let Some((_, before, _)) = steps.last().filter(|(_, before, _)| percent <= *before) {
             let message = format!("{:?} is not more than the {before} % before it", text.value);
-            rollout.wrong_value("steps", text.at, message).hint("each step gives the new release more than the one before");
+            rollout
+                .wrong_value("steps", text.at, message)
+                .hint("each step gives the new release more than the one before");
             return None;
         }
         steps.push((text, percent, time));
@@ -109,9 +115,10 @@ fn canary(rollout: &Reader) -> Option<Canary> {
         return None;
     };
     if let Some((text, ..)) = steps.iter().find(|(_, _, time)| time.is_none()) {
-        rollout
-            .wrong_value("steps", text.at, format_args!("{:?} would be held for ever", text.value))
-            .hint(format!("write \"{} for 5m\"; `cutover pause` holds it for longer, `cutover promote` ends it", text.value));
+        rollout.wrong_value("steps", text.at, format_args!("{:?} would be held for ever", text.value)).hint(format!(
+            "write \"{} for 5m\"; `cutover pause` holds it for longer, `cutover promote` ends it",
+            text.value
+        ));
         return None;
     }
     let shares = steps.into_iter().filter_map(|(_, percent, time)| Some(Share { percent, time: time? }));

@@ -59,9 +59,8 @@ impl Parts {
     ) -> Result<T, Failure> {
         let state = self.ledger.state(service);
         let new = state.deployment.as_ref().map_or_else(Vec::new, |deployment| deployment.plan.starts());
-        let has_traffic = |id: &InstanceId| {
-            state.instances.get(id).is_some_and(|i| i.duty == Duty::Serving || i.is_canary())
-        };
+        let has_traffic =
+            |id: &InstanceId| state.instances.get(id).is_some_and(|i| i.duty == Duty::Serving || i.is_canary());
         let new: Vec<InstanceId> = new.into_iter().filter(has_traffic).collect();
         let mut work = std::pin::pin!(work);
         tokio::select! {

@@ -15,8 +15,24 @@ const NAMES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "
 
 /// Images that a service depends on, rather than being one that is deployed.
 const NEIGHBOURS: [&str; 18] = [
-    "postgres", "postgis", "mysql", "mariadb", "mongo", "redis", "valkey", "memcached", "rabbitmq", "nats", "kafka",
-    "zookeeper", "elasticsearch", "opensearch", "minio", "mailhog", "mailpit", "adminer",
+    "postgres",
+    "postgis",
+    "mysql",
+    "mariadb",
+    "mongo",
+    "redis",
+    "valkey",
+    "memcached",
+    "rabbitmq",
+    "nats",
+    "kafka",
+    "zookeeper",
+    "elasticsearch",
+    "opensearch",
+    "minio",
+    "mailhog",
+    "mailpit",
+    "adminer",
 ];
 
 /// What sends traffic to the services.
@@ -59,9 +75,11 @@ pub(super) fn look(dir: &Path) -> Option<Candidate> {
     if service.has_health_check() {
         candidate.ready = Ready::OwnCheck;
     }
-    candidate.others = others.iter().map(|(name, _)| (fitting(name), format!("compose = {{ service = {name:?} }}"))).collect();
+    candidate.others =
+        others.iter().map(|(name, _)| (fitting(name), format!("compose = {{ service = {name:?} }}"))).collect();
     if service.container_port().is_none() {
-        candidate = candidate.note(format!("{file} names no port of {name:?}: put the one that it listens on into `port`."));
+        candidate =
+            candidate.note(format!("{file} names no port of {name:?}: put the one that it listens on into `port`."));
     }
     Some(match overlays(dir, file) {
         None => candidate,
@@ -88,7 +106,7 @@ impl Service {
         let image = self.image.as_deref().unwrap_or_default();
         let last = image.rsplit('/').next().unwrap_or_default();
         let base = last.split([':', '@']).next().unwrap_or_default();
-        let known = |names: &[&str]| names.iter().any(|known| base == *known);
+        let known = |names: &[&str]| names.contains(&base);
         self.build.is_some() || (!image.is_empty() && !known(&NEIGHBOURS) && !known(&FRONTS))
     }
 
@@ -155,6 +173,8 @@ mod tests {
         let image = |image: &str| Service { image: Some(image.to_owned()), ..Service::default() }.is_deployed();
         assert!(image("registry.example.com:5000/shop/web:1"));
         assert!(!image("docker.io/library/postgres:16") && !image("nginx") && !image("redis@sha256:0"));
-        assert!(Service { build: Some(json!(".")), image: Some("nginx".to_owned()), ..Service::default() }.is_deployed());
+        assert!(
+            Service { build: Some(json!(".")), image: Some("nginx".to_owned()), ..Service::default() }.is_deployed()
+        );
     }
 }

@@ -61,7 +61,8 @@ mod tests {
     #[test]
     fn the_last_stage_says_port_and_health_check() {
         let stage = |text| Stage::last(text).map(|stage| (stage.port, stage.health));
-        let two = "FROM maven AS build\nEXPOSE 1\nHEALTHCHECK CMD x\nFROM eclipse-temurin\n expose 9/udp 8080/tcp 9090\n";
+        let two =
+            "FROM maven AS build\nEXPOSE 1\nHEALTHCHECK CMD x\nFROM eclipse-temurin\n expose 9/udp 8080/tcp 9090\n";
         assert_eq!(stage(two), Some((Some(8080), false)));
         assert_eq!(stage("FROM a\nEXPOSE $PORT\nHEALTHCHECK --interval=1s CMD true\n"), Some((None, true)));
         assert_eq!(stage("FROM a\nHEALTHCHECK none\n"), Some((None, false)));

@@ -22,7 +22,8 @@ pub(super) fn look(dir: &Path) -> Option<Candidate> {
         candidate.ready = Ready::Worker;
         candidate.service = fitting(&name);
     }
-    candidate.others = processes.into_iter().map(|(name, line)| (fitting(&name), Run::Command(command(&line)).key())).collect();
+    candidate.others =
+        processes.into_iter().map(|(name, line)| (fitting(&name), Run::Command(command(&line)).key())).collect();
     match release {
         Some((_, line)) => Some(candidate.note(format!(
             "The Procfile has a release command, which is not run: {line}. Run it before `cutover deploy`."
