@@ -1,15 +1,16 @@
 //! The three comparisons: errors, the usual latency, and that of the slowest.
 //!
 //! Latencies are compared by the median test (Westenberg 1948; Mood 1950; Brown and Mood 1951) and the same at the p99: both
-//! histograms are laid together, the slower half or the slowest hundredth of all is marked, as nearly as whole buckets allow, and Fisher's test
-//! says whether too many of the marked are the candidate's. If both are alike, who is marked has nothing to do with where it ran,
-//! so the test is exact, with ties and without any assumption on the shape.
+//! histograms are laid together, the slower half or the slowest few of all are marked, as nearly as whole buckets allow, and
+//! Fisher's test says whether too many of the marked are the candidate's. If both are alike, who is marked has nothing to do with
+//! where it ran, so the test is exact, with ties and without any assumption on the shape.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::exact::{Hits, chance_of_so_many};
+use super::power::worse;
 use super::{Counts, Limits, Share};
 use crate::histogram::{Histogram, upper_edge};
 
@@ -21,7 +22,7 @@ pub enum What {
     Errors,
     /// How many are slower than half of all.
     Median,
-    /// How many are slower than 99 of 100 of all.
+    /// How many are among the slowest.
     Tail,
 }
 
@@ -91,7 +92,7 @@ pub(super) fn latency(
     limit: Share,
 ) -> Comparison {
     let quantile = if what == What::Tail { 0.99 } else { 0.5 };
-    let marked = first_marked(candidate, baseline, quantile);
+    let marked = first_marked(candidate, baseline, wanted(what, candidate.total(), baseline.total()));
     let hits = |histogram: &Histogram| Hits { hits: above(histogram, marked), of: histogram.total() };
     let times = Times {
         cut: lower_edge(marked),
@@ -110,11 +111,17 @@ fn slower(limits: &Limits, times: Times) -> bool {
         && times.candidate >= times.baseline.saturating_add(limits.slower_least)
 }
 
-/// The bucket from which on all are marked: of all ways to cut between two buckets, the one that marks a number closest to
-/// `1 - quantile` of both together. It depends on the two taken together alone, which is what makes the test exact.
-fn first_marked(one: &Histogram, other: &Histogram, quantile: f64) -> usize {
+/// How many are to be marked: half of all, or so many as would be beyond the old p99 if the candidate were as much worse as must be
+/// noticed. A hundredth of all would be too few if most of them are the candidate's: then they tell little, all being its own.
+fn wanted(what: What, candidate: u64, baseline: u64) -> f64 {
+    let (candidate, baseline) = (candidate as f64, baseline as f64);
+    if what == What::Tail { worse(0.01) * candidate + 0.01 * baseline } else { 0.5 * (candidate + baseline) }
+}
+
+/// The bucket from which on all are marked: of all ways to cut between two buckets, the one that marks a number closest to `wanted` of
+/// both together. It depends on the two taken together alone, which is what makes the test exact.
+fn first_marked(one: &Histogram, other: &Histogram, wanted: f64) -> usize {
     let total = one.total() + other.total();
-    let wanted = total as f64 * (1.0 - quantile);
     let (mut marked, mut closest) = (0, (f64::INFINITY, 0));
     for (bucket, (a, b)) in one.counts().iter().zip(other.counts()).enumerate().rev() {
         marked += a + b;

@@ -142,13 +142,13 @@ fn it_can_be_read() {
     let (found, _) = judge(&Limits::default(), &Memory::default(), &at(10), &sample);
     let lines = [
         "fail: the new release is worse (look 1, after 10s of 5m)",
-        "  errors: 38 of 1,020 (3.73 %) against 11 of 1,104 (1.00 %) before; chance of so large a difference by luck 0.000021, \
+        "  errors: 38 of 1,020 (3.73 %) against 11 of 1,104 (1.00 %) before; chance of so large a difference by luck 0.000019, \
          limit at this look 0.000039 → worse",
         "  p50: 53 ms against 53 ms before; slower than 262 ms: 30 of 1,020 (2.94 %) against 5 of 1,104 (0.45 %); \
-         chance of so large a difference by luck 0.0000031, limit at this look 0.00002 → a real difference, but too small \
+         chance of so large a difference by luck 0.0000034, limit at this look 0.00002 → a real difference, but too small \
          to count",
-        "  p99: 301 ms against 57 ms before; slower than 262 ms: 30 of 1,020 (2.94 %) against 5 of 1,104 (0.45 %); \
-         chance of so large a difference by luck 0.0000031, limit at this look 0.00002 → worse",
+        "  p99: 305 ms against 57 ms before; slower than 262 ms: 30 of 1,020 (2.94 %) against 5 of 1,104 (0.45 %); \
+         chance of so large a difference by luck 0.0000034, limit at this look 0.00002 → worse",
         "  assumed: requests now are like those before the switch; what has changed since around the release is taken for \
          its doing",
     ];
