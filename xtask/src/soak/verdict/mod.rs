@@ -34,7 +34,9 @@ pub fn run() -> Result<(), String> {
     let mut wrong = Vec::new();
     for (title, setup) in tables {
         println!("\n{title}: {SECONDS} s, a look each second, {RUNS} runs a row\n");
-        println!("| requests a second | new release | fail | pass | not enough data | its requests until then, median (95 of 100) | after, median | fixed threshold: fail | its requests until then |");
+        println!(
+            "| requests a second | new release | fail | pass | not enough data | its requests until then, median (95 of 100) | after, median | fixed threshold: fail | its requests until then |"
+        );
         println!("|---|---|---|---|---|---|---|---|---|");
         for rate in [1.0, 10.0, 100.0, 1_000.0] {
             for release in Release::ALL {
@@ -58,7 +60,8 @@ fn cells(runs: &[Ran]) -> String {
         Some((median, most)) => (format!("{median} ({most})"), format!("{after} s")),
         None => ("–".to_owned(), "–".to_owned()),
     };
-    let crossed = quantiles(crossed.into_iter()).map_or("–".to_owned(), |(median, most)| format!("{median} ({most})"));
+    let crossed =
+        quantiles(crossed.into_iter()).map_or("–".to_owned(), |(median, most)| format!("{median} ({most})"));
     let [fail, pass, open] = [Outcome::Fail, Outcome::Pass, Outcome::NotEnoughData].map(percent);
     format!("{fail} | {pass} | {open} | {exposed} | {after} | {crossed_share:.1} % | {crossed} |")
 }

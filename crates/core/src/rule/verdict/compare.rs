@@ -10,7 +10,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::exact::{Hits, chance_of_so_many};
-use super::power::worse;
 use super::{Counts, Limits, Share};
 use crate::histogram::{Histogram, upper_edge};
 
@@ -111,11 +110,12 @@ fn slower(limits: &Limits, times: Times) -> bool {
         && times.candidate >= times.baseline.saturating_add(limits.slower_least)
 }
 
-/// How many are to be marked: half of all, or so many as would be beyond the old p99 if the candidate were as much worse as must be
-/// noticed. A hundredth of all would be too few if most of them are the candidate's: then they tell little, all being its own.
+/// How many are to be marked: half of all; or of the slowest, one for each hundred requests of the baseline and two for each hundred
+/// of the candidate. A hundredth of all would be too few if most requests are the candidate's: nearly all marked are its own then
+/// anyway, and that more of them are tells little. Two lies between one, if it is no worse, and the three that must be noticed.
 fn wanted(what: What, candidate: u64, baseline: u64) -> f64 {
     let (candidate, baseline) = (candidate as f64, baseline as f64);
-    if what == What::Tail { worse(0.01) * candidate + 0.01 * baseline } else { 0.5 * (candidate + baseline) }
+    if what == What::Tail { 0.02 * candidate + 0.01 * baseline } else { 0.5 * (candidate + baseline) }
 }
 
 /// The bucket from which on all are marked: of all ways to cut between two buckets, the one that marks a number closest to `wanted` of

@@ -92,7 +92,9 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Reason::Worse => f.write_str("the new release is worse"),
-            Reason::NotWorse => f.write_str("nothing was found, and three times as many errors or slow answers would have been"),
+            Reason::NotWorse => {
+                f.write_str("nothing was found, and three times as many errors or slow answers would have been")
+            }
             Reason::TooFew { more: Some(more) } => {
                 write!(f, "nothing was found, but about {} more requests are needed to be sure", thousands(*more))
             }

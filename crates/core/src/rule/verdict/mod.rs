@@ -157,26 +157,31 @@ impl BaselineKind {
 
 /// Looks once. The memory that comes back must be durable before anybody acts on the findings.
 pub fn judge(limits: &Limits, memory: &Memory, moment: &Moment, sample: &Sample) -> (Findings, Memory) {
-    let findings = |reason, looks, comparisons| Findings {
+    let (reason, comparisons, next) = look(limits, memory, moment, sample);
+    let findings = Findings {
         reason,
         baseline: sample.baseline.kind(),
-        looks,
+        looks: next.looks,
         elapsed: moment.elapsed,
         length: moment.length,
         comparisons,
     };
+    (findings, next)
+}
+
+fn look(limits: &Limits, memory: &Memory, moment: &Moment, sample: &Sample) -> (Reason, Vec<Comparison>, Memory) {
     if let Some(outcome) = memory.ended {
-        return (findings(Reason::Ended { outcome }, memory.looks, Vec::new()), *memory);
+        return (Reason::Ended { outcome }, Vec::new(), *memory);
     }
     let baseline = match usable(memory, sample) {
         Ok(baseline) => baseline,
         Err(reason) => {
             let next = if reason == Reason::BeganAnew { memory.passed(sample) } else { *memory };
-            return (findings(reason, memory.looks, Vec::new()), next.after(moment, reason));
+            return (reason, Vec::new(), next.after(moment, reason));
         }
     };
     let Turn::Look { parts, last } = memory.turn(moment, sample) else {
-        return (findings(Reason::GoesOn, memory.looks, Vec::new()), *memory);
+        return (Reason::GoesOn, Vec::new(), *memory);
     };
     let comparisons = compare_all(limits, moment, parts, &sample.candidate, baseline);
     let measured = sample.candidate.latency.is_some() || baseline.latency.is_some();
@@ -184,8 +189,7 @@ pub fn judge(limits: &Limits, memory: &Memory, moment: &Moment, sample: &Sample)
         Reason::NotWorse if measured && comparisons.len() == 1 => Reason::NoLatencies,
         reason => reason,
     };
-    let next = memory.looked(moment, sample).after(moment, reason);
-    (findings(reason, next.looks, comparisons), next)
+    (reason, comparisons, memory.looked(moment, sample).after(moment, reason))
 }
 
 /// The baseline's counts, if the sample can be judged at all.
