@@ -80,6 +80,20 @@ fn what_does_not_matter_does_not_fail_however_clear_it_is() {
     assert_eq!(once(300, &concurrent(shifted(65_000), shifted(50_000))).outcome(), Outcome::Fail);
 }
 
+// Seen to fail with a cut that marks all of both: half of all lies in one bucket then, and the cut fell below it.
+#[test]
+fn a_release_that_is_evenly_slower_is_found() {
+    let even = |millis, requests| {
+        let mut latency = Histogram::default();
+        (0..requests).for_each(|_| latency.record(Duration::from_millis(millis)));
+        Counts { requests, errors: 0, latency: Some(latency) }
+    };
+    for (new, old) in [(100, 900), (500, 500), (900, 100)] {
+        let found = once(300, &concurrent(even(80, new), even(50, old)));
+        assert!(found.comparisons[1].worse(), "{found}");
+    }
+}
+
 // Seen to fail with the power left out of `conclude`, and with a certainty of one half.
 #[test]
 fn silence_is_no_health() {
