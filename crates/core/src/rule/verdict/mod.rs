@@ -3,12 +3,12 @@
 //! Looked at each second or so, from counts alone:
 //!
 //! - **Errors** by Fisher's exact test, one-sided (Fisher 1935; the most powerful unbiased one: Tocher 1950, Lehmann and Romano,
-//!   *Testing Statistical Hypotheses*, 2005, 4.5). **Latency** by the median test and the same at the p99 ([`compare`]).
+//!   *Testing Statistical Hypotheses*, 2005, 4.5). **Latency** by the median test and the same at the p99 (`compare`).
 //! - A difference must be clear *and* material to fail: with millions of requests, any difference is clear.
-//! - **Many looks** share one false-alarm rate by a plan of looks made in advance and a union bound ([`looks`]): a deployment whose
+//! - **Many looks** share one false-alarm rate by a plan of looks made in advance and a union bound (`looks`): a deployment whose
 //!   new release is just like the old one fails with at most the chance `false_alarm`, however often one asks. Half of the
 //!   rate is for errors, a quarter for each latency, and canary steps get even parts.
-//! - **Pass** needs proof too: at the end, a release that is materially worse would have been noticed with 95 % ([`power`]).
+//! - **Pass** needs proof too: at the end, a release that is materially worse would have been noticed with 95 % (`power`).
 //! - What is missing, empty or impossible says nothing, neither good nor bad.
 //!
 //! All of it assumes that one request's fate says nothing of another's. A burst of errors with one cause breaks that.
