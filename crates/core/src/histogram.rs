@@ -49,6 +49,11 @@ impl Histogram {
         self.counts[bucket(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))] += 1;
     }
 
+    /// The counts by bucket, the shortest durations first.
+    pub fn counts(&self) -> &[u64] {
+        &self.counts
+    }
+
     /// How many were counted.
     pub fn total(&self) -> u64 {
         self.counts.iter().sum()

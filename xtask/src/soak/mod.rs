@@ -5,6 +5,7 @@ mod kills;
 mod latency;
 mod simulation;
 mod switch;
+mod verdict;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -41,10 +42,15 @@ enum Part {
     Latency,
     /// The five examples, both ways with nginx
     Examples,
+    /// The verdict rule against random traffic
+    Verdict,
 }
 
 /// Runs the parts.
 pub fn run(soak: &Soak) -> Result<(), String> {
+    if soak.part == Some(Part::Verdict) {
+        return verdict::run();
+    }
     let binary = build()?;
     let wanted = |part| soak.part.is_none_or(|only| only == part);
     println!("| what | figure |\n|---|---|");
@@ -62,6 +68,9 @@ pub fn run(soak: &Soak) -> Result<(), String> {
     }
     if wanted(Part::Simulation) {
         simulation::run(soak.seeds)?;
+    }
+    if wanted(Part::Verdict) {
+        verdict::run()?;
     }
     Ok(())
 }

@@ -26,6 +26,7 @@ fn plan(kind: Kind, from: Option<u32>, to: Option<u32>) -> Plan {
         to: live,
         steps,
         stream_drain: WITHIN,
+        hold: None,
         notes: Vec::new(),
     }
 }
