@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use crate::id::{DeploymentId, InstanceId, ReleaseNo};
 use crate::plan::Plan;
 use crate::proof::{Baseline, Proof};
+use crate::rule::verdict;
 use crate::unit::Timestamp;
 
 /// One thing that happened, or is about to be done. Once written it never changes.
@@ -49,6 +50,13 @@ pub enum Event {
         step: usize,
         /// Why.
         failure: Failure,
+    },
+    /// The new release was compared with the old one, while a step observes it.
+    Judged {
+        /// The step's index in the plan.
+        step: usize,
+        /// What is known by now.
+        judgement: Box<Judgement>,
     },
     /// Somebody wants the deployment undone.
     AbortAsked {
@@ -158,6 +166,19 @@ pub enum Event {
         /// Who.
         by: String,
     },
+}
+
+/// A comparison of the new release with the old one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judgement {
+    /// What had been counted of the new release when the comparison began.
+    pub candidate: verdict::Counts,
+    /// The same of the old one; if it served alone before, all that it is compared with.
+    pub baseline: verdict::Baseline,
+    /// What must be remembered from one look to the next.
+    pub memory: verdict::Memory,
+    /// What the last look found.
+    pub findings: Option<verdict::Findings>,
 }
 
 /// How a deployment ended.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::Outcome;
+use super::event::{Judgement, Outcome};
 use crate::failure::Failure;
 use crate::id::{DeploymentId, InstanceId, ReleaseNo, ServiceName};
 use crate::plan::{Kind, Plan};
@@ -169,6 +169,9 @@ pub struct Deployment {
     /// Whether the holds that are left are passed over.
     #[serde(default)]
     pub promoted: bool,
+    /// The comparisons of the new release with the old one, by step.
+    #[serde(default)]
+    pub judged: BTreeMap<usize, Judgement>,
 }
 
 impl Deployment {

@@ -27,7 +27,7 @@ pub use nginx::{NginxAt, NginxProgram, NginxRoute, NginxShape};
 pub use notify::{NotifySpec, Occasion, SinkSpec, Way};
 pub use probe::{Check, ReadySpec, WarmUp};
 pub use process::{LimitSpec, LogSpec, Ports, ProcessSpec, RestartSpec, StopSpec};
-pub use rollout::{Amount, Canary, Rolling, RolloutSpec, Share, Strategy};
+pub use rollout::{Amount, Canary, Rolling, RolloutSpec, Share, Strategy, Undecided};
 pub use route::{ProxyRoute, RouteKind, RouteSpec};
 pub use run::{Places, RunSpec};
 pub use secret::Secret;

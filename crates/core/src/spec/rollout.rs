@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::rule::verdict;
 use crate::table::Hold;
 use crate::unit::duration;
 
@@ -34,6 +35,21 @@ pub struct RolloutSpec {
     /// How long that command may take.
     #[serde(with = "duration")]
     pub smoke_within: Duration,
+    /// When the new release counts as worse than the old one, while it is observed.
+    pub verdict: verdict::Limits,
+    /// What happens when too little was seen to say so.
+    pub undecided: Undecided,
+}
+
+/// What happens when too little was seen for a verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Undecided {
+    /// It goes on: nothing was found.
+    #[default]
+    Promote,
+    /// It is turned back: nothing was proved.
+    RollBack,
 }
 
 /// The strategy of a rollout.
@@ -141,6 +157,8 @@ impl Default for RolloutSpec {
             keep_releases: 5,
             smoke: None,
             smoke_within: Duration::from_secs(60),
+            verdict: verdict::Limits::default(),
+            undecided: Undecided::Promote,
         }
     }
 }

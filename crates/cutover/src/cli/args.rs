@@ -77,6 +77,9 @@ pub enum Verb {
     Resume(ServiceArgs),
     /// Give the new release all traffic now, without the holds of a canary that are left
     Promote(ServiceArgs),
+    /// What the comparison of a new release with the old one found
+    #[command(subcommand)]
+    Verdict(VerdictVerb),
     /// Keep others from deploying for a while
     Lock(LockArgs),
     /// What happened, from the journal
@@ -240,6 +243,13 @@ pub struct AbortArgs {
     /// Why, for those who read the history
     #[arg(long, short = 'm', default_value = "by hand")]
     pub reason: String,
+}
+
+/// For `verdict`.
+#[derive(Debug, Subcommand)]
+pub enum VerdictVerb {
+    /// The numbers that led to it, in words
+    Explain(ShowArgs),
 }
 
 /// For `lock`.

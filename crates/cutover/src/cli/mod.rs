@@ -21,7 +21,7 @@ pub use args::Arguments;
 pub use error::{CliError, Kind};
 pub use reference::reference;
 
-use args::Verb;
+use args::{Verb, VerdictVerb};
 use context::Context;
 use printer::Printer;
 
@@ -76,6 +76,7 @@ async fn dispatch(verb: Verb, context: &Context) -> Result<(), CliError> {
         Verb::Resume(args) => verb::steer::steer(&args, Steer::Resume, context).await,
         Verb::Promote(args) => verb::steer::steer(&args, Steer::Promote, context).await,
         Verb::Abort(args) => verb::abort::abort(&args, context).await,
+        Verb::Verdict(VerdictVerb::Explain(args)) => verb::show::verdict(&args, context).await,
         Verb::Lock(args) => verb::lock::lock(&args, context).await,
         Verb::Status(args) => verb::status::status(&args, context).await,
         Verb::History(args) => verb::history::history(&args, context).await,

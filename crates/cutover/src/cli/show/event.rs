@@ -22,6 +22,10 @@ pub fn what(event: &Event) -> String {
         Event::StepDone { step } => format!("step {} done", step + 1),
         Event::StepFailed { step, failure } => format!("step {} failed: {failure}", step + 1),
         Event::AbortAsked { by, reason } => format!("{by} asked to turn back: {reason}"),
+        Event::Judged { step, judgement } => match &judgement.findings {
+            None => format!("step {} begins to compare the releases", step + 1),
+            Some(findings) => format!("step {} compared: {}: {}", step + 1, findings.outcome(), findings.reason),
+        },
         Event::PauseAsked { by } => format!("{by} asked to pause"),
         Event::ResumeAsked { by } => format!("{by} asked to go on"),
         Event::PromoteAsked { by } => format!("{by} asked to promote it without further holds"),

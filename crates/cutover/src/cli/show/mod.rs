@@ -8,6 +8,7 @@ pub mod proof;
 pub mod status;
 pub mod story;
 pub mod time;
+pub mod verdict;
 
 use cutover_core::ServiceName;
 use cutover_core::plan::Refusal;

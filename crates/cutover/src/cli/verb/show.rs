@@ -1,4 +1,4 @@
-//! `cutover show`
+//! `cutover show` and `cutover verdict explain`
 
 use super::super::args::ShowArgs;
 use super::super::context::Context;
@@ -9,6 +9,22 @@ use cutover_core::Failure;
 
 /// Shows one deployment step by step: the one that is named, else the newest of all.
 pub async fn show(args: &ShowArgs, context: &Context) -> Result<(), CliError> {
+    let story = story(args, context).await?;
+    context.printer.value(&story);
+    context.printer.line(show::story::text(&story));
+    Ok(())
+}
+
+/// Shows what each comparison of the new release with the old one found last.
+pub async fn verdict(args: &ShowArgs, context: &Context) -> Result<(), CliError> {
+    let story = story(args, context).await?;
+    let judged: Vec<_> = show::verdict::last(&story.events);
+    context.printer.value(&judged);
+    context.printer.line(show::verdict::text(&story, &judged));
+    Ok(())
+}
+
+async fn story(args: &ShowArgs, context: &Context) -> Result<Story, CliError> {
     let client = context.agent().await?;
     let deployment = match args.deployment {
         Some(deployment) => deployment,
@@ -20,8 +36,5 @@ pub async fn show(args: &ShowArgs, context: &Context) -> Result<(), CliError> {
             newest.ok_or_else(|| CliError::new(Kind::Failed, Failure::new("nothing has been deployed here yet")))?
         }
     };
-    let story: Story = client.get(&format!("/v1/deployments/{deployment}")).await?;
-    context.printer.value(&story);
-    context.printer.line(show::story::text(&story));
-    Ok(())
+    Ok(client.get(&format!("/v1/deployments/{deployment}")).await?)
 }

@@ -71,6 +71,8 @@ pub enum Form {
     Number,
     /// A whole number or a percentage.
     Amount,
+    /// A percentage.
+    Percentage,
     /// A duration.
     Duration,
     /// A number of bytes.
@@ -105,6 +107,7 @@ impl Form {
             Self::True => "true".to_owned(),
             Self::Number => "a whole number".to_owned(),
             Self::Amount => "a whole number, or a percentage such as \"25%\"".to_owned(),
+            Self::Percentage => "a percentage such as \"1%\" or \"0.5%\"".to_owned(),
             Self::Duration => "a duration such as \"250ms\", \"30s\" or \"1m30s\"".to_owned(),
             Self::Size => "a size such as \"512KiB\" or \"64MiB\", or a number of bytes".to_owned(),
             Self::Values => "a table such as { NAME = \"value\" }".to_owned(),
@@ -133,6 +136,7 @@ impl Form {
             Self::True => "`true`",
             Self::Number => "whole number",
             Self::Amount => "number or percentage",
+            Self::Percentage => "percentage",
             Self::Duration => "duration",
             Self::Size => "size",
             Self::Values => "names and values",

@@ -41,6 +41,25 @@ pub(super) const ROLLOUT: Section = Section {
             "With `canary`: the shares and how long each is observed, such as `[\"5% for 2m\", \"25% for 5m\", \"100%\"]`.",
         ),
         key(
+            "false_alarm",
+            Form::Percentage,
+            Is("\"1%\""),
+            "How often, at most, a release that is just like the old one may be found worse, of all deployments. `\"0%\"`: never. See \
+             [verdicts.md](verdicts.md).",
+        ),
+        key(
+            "tolerance",
+            Form::Percentage,
+            Is("\"0.1%\""),
+            "How much higher the share of errors must be to matter, in points: from 1 % to 1.1 %.",
+        ),
+        key(
+            "undecided",
+            Form::OneOf(&["promote", "roll_back"]),
+            Is("\"promote\""),
+            "What happens when too few requests were seen for a verdict.",
+        ),
+        key(
             "hold",
             Form::Duration,
             Is("\"30s\""),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use cutover_core::rule::verdict::Share;
 use cutover_core::unit::{ByteSize, duration};
 
 use super::{Located, Reader};
@@ -83,6 +84,18 @@ impl<'a> Reader<'a> {
         let (low, high) = limits.into_inner();
         self.wrong_value(key, node.at, format_args!("expected a whole number from {low} to {high}, found {number}"));
         None
+    }
+
+    /// A percentage, as a share.
+    pub(in crate::config) fn percentage(&self, key: &str) -> Option<Share> {
+        let text = self.text(key)?;
+        let number = text.value.trim().strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
+        let share = number.and_then(|number| Share::try_from(number / 100.0).ok());
+        if share.is_none() {
+            let message = format!("expected {}, found {:?}", self.expected(key), text.value);
+            self.wrong_value(key, text.at, message).hint_if(None);
+        }
+        share
     }
 
     /// A duration.

@@ -1,6 +1,7 @@
 //! How a service moves from one release to the next.
 
-use cutover_core::spec::{ReadySpec, RolloutSpec, Strategy};
+use cutover_core::rule::verdict;
+use cutover_core::spec::{ReadySpec, RolloutSpec, Strategy, Undecided};
 use cutover_core::unit::duration;
 
 use super::command::Command;
@@ -28,6 +29,14 @@ pub(super) fn read(
         keep_releases: reader.number("keep_releases", 2..=1000).map_or(default.keep_releases, |keep| keep.value),
         smoke,
         smoke_within: wait("smoke_within", Zero::Refused).unwrap_or(default.smoke_within),
+        verdict: verdict::Limits {
+            false_alarm: reader.percentage("false_alarm").unwrap_or(default.verdict.false_alarm),
+            tolerance: reader.percentage("tolerance").unwrap_or(default.verdict.tolerance),
+            ..default.verdict
+        },
+        undecided: reader
+            .one_of("undecided", &[("promote", Undecided::Promote), ("roll_back", Undecided::RollBack)])
+            .unwrap_or_default(),
     };
     check_deadline(&reader, &spec, ready, replicas);
     spec

@@ -3,6 +3,7 @@
 //! **Invariant.** Each may be carried out twice, the second time after a crash in the middle of the first.
 
 mod drain;
+mod judge;
 mod ready;
 mod register;
 mod rest;

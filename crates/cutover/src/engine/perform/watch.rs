@@ -28,10 +28,11 @@ impl Parts {
             tokio::select! {
                 biased;
                 _ = passed_over => return self.watch_all(service, instances, self.now()).await,
+                failure = self.found_worse(service, instances, until) => return Err(failure),
                 watched = self.watch_all(service, instances, until.max(self.now())) => watched?,
             }
             match self.ledger.state(service).deployment.and_then(|deployment| deployment.paused) {
-                None => return Ok(()),
+                None => return self.last_look(service, instances, until).await,
                 Some((since, by)) if self.now() >= since + LONGEST_PAUSE => {
                     return Err(Failure::new(format!("{by} paused it a day ago, and nobody took it up again")));
                 }

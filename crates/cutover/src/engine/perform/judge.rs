@@ -1,0 +1,144 @@
+//! Compares the new release with the old one while a step observes it, from what the router counts of each instance.
+//!
+//! **Invariant (intent first).** What a look used of the false-alarm rate is durable before anybody acts on what it found.
+//!
+//! Latencies are not compared yet: the router counts them by service, not by instance.
+
+use std::time::Duration;
+
+use cutover_core::machine::{Deployment, Event, Instance, Judgement, Progress, ServiceState};
+use cutover_core::plan::{Kind, Step};
+use cutover_core::rule::verdict::{Baseline, Counts, Findings, Memory, Moment, Outcome, Sample, judge};
+use cutover_core::spec::{RouteSpec, Undecided};
+use cutover_core::stats::Stats;
+use cutover_core::{Failure, InstanceId, ServiceName, Timestamp};
+
+use super::super::Parts;
+use super::super::port::JournalError;
+
+/// How often one looks; which of these looks count is planned by the rule.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+impl Parts {
+    /// Ends when the new release is found worse.
+    pub(super) async fn found_worse(
+        &self,
+        service: &ServiceName,
+        instances: &[InstanceId],
+        until: Timestamp,
+    ) -> Failure {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            if let Some(findings) = self.compare(service, instances, until).await
+                && findings.outcome() == Outcome::Fail
+            {
+                return worse(&findings);
+            }
+        }
+    }
+
+    /// The last look, when the time is over: what was found, and if that is too little, what the user wants then.
+    pub(super) async fn last_look(
+        &self,
+        service: &ServiceName,
+        instances: &[InstanceId],
+        until: Timestamp,
+    ) -> Result<(), Failure> {
+        let Some(findings) = self.compare(service, instances, until).await else { return Ok(()) };
+        let release = instances.first().and_then(|first| self.release(service, first.release).ok());
+        let undecided = release.map(|release| release.spec.rollout.undecided).unwrap_or_default();
+        match findings.outcome() {
+            Outcome::Fail => Err(worse(&findings)),
+            Outcome::NotEnoughData if undecided == Undecided::RollBack => {
+                Err(Failure::new(format!("there is no verdict: {}", findings.reason))
+                    .hint("`undecided = \"promote\"` lets it go on, a longer `watch` sees more"))
+            }
+            Outcome::Pass | Outcome::NotEnoughData => Ok(()),
+        }
+    }
+
+    /// One look, if there is anything to compare. `None` where nothing can be said.
+    async fn compare(&self, service: &ServiceName, instances: &[InstanceId], until: Timestamp) -> Option<Findings> {
+        let state = self.ledger.state(service);
+        let (step, deployment) = observing(&state)?;
+        let release = self.release(service, instances.first()?.release).ok()?;
+        let others = deployment.plan.retires();
+        let judged = deployment.plan.kind == Kind::Deploy && matches!(release.spec.route, Some(RouteSpec::Proxy(_)));
+        if !judged || others.is_empty() {
+            return None;
+        }
+        let stats = self.stats_in_force().await?;
+        let Some(known) = deployment.judged.get(&step) else {
+            let is_canary = |id: &InstanceId| state.instances.get(id).is_some_and(Instance::is_canary);
+            let kind = if instances.iter().any(is_canary) { Baseline::Concurrent } else { Baseline::Earlier };
+            let (candidate, baseline) = (counted(&stats, instances), kind(counted(&stats, &others)));
+            let begun = Judgement { candidate, baseline, memory: Memory::default(), findings: None };
+            self.keep(service, step, begun).await.ok()?;
+            return None;
+        };
+        let sample = Sample {
+            candidate: since(&counted(&stats, instances), &known.candidate),
+            baseline: match &known.baseline {
+                Baseline::Concurrent(then) => Baseline::Concurrent(since(&counted(&stats, &others), then)),
+                earlier => earlier.clone(),
+            },
+        };
+        let moment = moment(deployment, step, until, self.now());
+        let (findings, memory) = judge(&release.spec.rollout.verdict, &known.memory, &moment, &sample);
+        if memory != known.memory {
+            let (known, findings) = (known.clone(), Some(findings.clone()));
+            self.keep(service, step, Judgement { memory, findings, ..known }).await.ok()?;
+        }
+        Some(findings)
+    }
+
+    /// Makes it durable, if the step is still at work.
+    async fn keep(&self, service: &ServiceName, step: usize, judgement: Judgement) -> Result<(), JournalError> {
+        let event = Event::Judged { step, judgement: Box::new(judgement) };
+        let decided = self.ledger.decide(service, |_, state| {
+            let at_work = observing(state).is_some_and(|(now, _)| now == step);
+            Ok::<_, JournalError>(if at_work { vec![event] } else { Vec::new() })
+        });
+        decided.await.map(drop)
+    }
+}
+
+/// The step that is at work, if it has begun.
+fn observing(state: &ServiceState) -> Option<(usize, &Deployment)> {
+    let deployment = state.deployment.as_ref()?;
+    match deployment.progress {
+        Progress::Forward { step, begun: Some(_) } => Some((step, deployment)),
+        _ => None,
+    }
+}
+
+fn moment(deployment: &Deployment, step: usize, until: Timestamp, now: Timestamp) -> Moment {
+    let length = deployment.plan.steps[step].limit();
+    let comparisons = deployment.plan.steps.iter().filter(|step| matches!(step, Step::Watch { .. })).count();
+    let elapsed = length.saturating_sub(until.since(now));
+    Moment { elapsed, length, comparisons: u32::try_from(comparisons).unwrap_or(u32::MAX) }
+}
+
+/// What the router has counted of these.
+fn counted(stats: &Stats, instances: &[InstanceId]) -> Counts {
+    let found = instances.iter().filter_map(|id| stats.target(id));
+    found.fold(Counts::default(), |sum, target| Counts {
+        requests: sum.requests + target.served + target.failed,
+        errors: sum.errors + target.errors + target.failed,
+        latency: None,
+    })
+}
+
+/// What came on top. A counter that began anew counts from zero; that it did is seen by the rule.
+fn since(now: &Counts, then: &Counts) -> Counts {
+    if now.requests < then.requests || now.errors < then.errors {
+        return now.clone();
+    }
+    Counts { requests: now.requests - then.requests, errors: now.errors - then.errors, latency: None }
+}
+
+fn worse(findings: &Findings) -> Failure {
+    let found = findings.comparisons.iter().find(|comparison| comparison.worse());
+    let what = found.map_or_else(|| findings.reason.to_string(), ToString::to_string);
+    Failure::new(format!("the new release is worse: {what}")).hint("`cutover verdict explain` shows the numbers")
+}
