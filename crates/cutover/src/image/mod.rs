@@ -20,6 +20,7 @@ use cutover_core::spec::{ImageSpec, Login, Pull};
 
 pub use self::reference::Reference;
 use crate::engine::port::Progress;
+use crate::runtime::docker::refused;
 
 /// The images of an engine.
 #[derive(Clone)]
@@ -93,7 +94,7 @@ impl Images {
                 tracing::info!("the image {resolved} stays: {error}");
                 Ok(())
             }
-            Err(error) => Err(Failure::because(format!("could not remove the image {resolved}"), &error)),
+            Err(error) => Err(refused(format!("could not remove the image {resolved}"), &error)),
         }
     }
 
@@ -102,7 +103,7 @@ impl Images {
         match self.docker.inspect_image(name).await {
             Ok(found) => Ok(Some(found)),
             Err(error) if explain::status(&error) == Some(404) => Ok(None),
-            Err(error) => Err(Failure::because(format!("could not look for the image {name}"), &error)),
+            Err(error) => Err(refused(format!("could not look for the image {name}"), &error)),
         }
     }
 

@@ -70,6 +70,20 @@ impl Registry {
         assert!(command.status().unwrap().success(), "{reference} was not pushed");
         docker(&["rmi", &reference]);
     }
+
+    /// Pushes an image with so many megabytes in one layer; it does not stay here.
+    pub fn push_large(&self, name: &str, megabytes: u32) -> String {
+        let reference = self.name(name);
+        let size = format!("count={megabytes}");
+        let container =
+            docker(&["run", "--detach", busybox(), "dd", "if=/dev/zero", "of=/large", "bs=1M", &size]);
+        docker(&["wait", &container]);
+        docker(&["commit", &container, &reference]);
+        docker(&["rm", &container]);
+        docker(&["push", "--quiet", &reference]);
+        docker(&["rmi", &reference]);
+        reference
+    }
 }
 
 impl Drop for Registry {

@@ -8,7 +8,7 @@ use cutover_core::unit::ByteSize;
 
 use super::DockerRuntime;
 use super::record::Record;
-use super::start::is_running;
+use super::start::{OTHER_PROCESSOR, is_running};
 use crate::runtime::sockets;
 
 impl DockerRuntime {
@@ -21,6 +21,11 @@ impl DockerRuntime {
             let listeners = tokio::task::spawn_blocking(move || sockets::listeners(pid)).await.ok()?;
             let listeners: Vec<SocketAddr> = listeners.into_iter().map(|listener| listener.address).collect();
             return of_listeners(&record, &listeners);
+        }
+        // The engine has started it, and the first thing that failed was to become the program.
+        let said = self.last_lines(instance, 3).await;
+        if said.iter().any(|line| line.text.contains("exec format error")) {
+            return Some(OTHER_PROCESSOR.to_owned());
         }
         of_end(&seen)
     }

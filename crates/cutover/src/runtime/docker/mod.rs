@@ -39,6 +39,7 @@ use futures_util::stream::BoxStream;
 use tokio::sync::Mutex;
 
 pub use self::connect::{Surroundings, connect};
+pub use self::engine::refused;
 use self::record::{Record, Records};
 use super::sockets;
 use crate::engine::port::{
