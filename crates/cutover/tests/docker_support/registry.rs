@@ -75,8 +75,7 @@ impl Registry {
     pub fn push_large(&self, name: &str, megabytes: u32) -> String {
         let reference = self.name(name);
         let size = format!("count={megabytes}");
-        let container =
-            docker(&["run", "--detach", busybox(), "dd", "if=/dev/zero", "of=/large", "bs=1M", &size]);
+        let container = docker(&["run", "--detach", busybox(), "dd", "if=/dev/zero", "of=/large", "bs=1M", &size]);
         docker(&["wait", &container]);
         docker(&["commit", &container, &reference]);
         docker(&["rm", &container]);

@@ -132,8 +132,11 @@ fn open(address: &Address) -> Result<Docker, bollard::errors::Error> {
 }
 
 fn unreachable(address: &Address, error: &bollard::errors::Error) -> Failure {
-    let failure = Failure::because(format!("the Docker engine at {} does not answer", address.host), error);
-    failure.hint(way_out(address))
+    // What lies in between names only our own library.
+    let sources = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    let causes = sources.last().map(|root| root.to_string()).into_iter().collect();
+    let summary = format!("the Docker engine at {} does not answer", address.host);
+    Failure { causes, ..Failure::new(summary) }.hint(way_out(address))
 }
 
 /// What was tried of an engine that was connected to before, and does not answer any more.
@@ -163,7 +166,9 @@ fn way_out(address: &Address) -> String {
     }
     match (socket.exists(), address.host == SOCKET) {
         (true, _) => "`systemctl status docker` may say why".to_owned(),
-        (false, true) => "is Docker installed? `systemctl start docker` starts it; DOCKER_HOST names another one".to_owned(),
+        (false, true) => {
+            "is Docker installed? `systemctl start docker` starts it; DOCKER_HOST names another one".to_owned()
+        }
         (false, false) => format!(
             "there is no {}: if DOCKER_HOST names it, unset it for the engine of this host, and `cutover agent stop`; \
              else start the engine that is to be there",
