@@ -83,7 +83,11 @@ fn one_that_exits_while_it_serves_comes_back_and_its_last_words_stay() {
     shop.write(&told_by_files(&shop, "", ""));
     shop.host.done(&["deploy"]);
     let first = serves_from_its_container(&shop);
+    let mut follower = shop.host.begin(&["logs", "--follow"]);
+    follower.read_to("began");
     std::fs::write(told(&shop).join("leave"), "").expect("a word");
+    follower.read_to("it leaves");
+    follower.read_to("sample.r1.i1 began");
     until("it is back", || (backs(&shop) == 1).then_some(()));
     let second = serves_from_its_container(&shop);
     assert_ne!(first, second);

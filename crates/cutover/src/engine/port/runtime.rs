@@ -39,7 +39,7 @@ pub trait Runtime: Send + Sync {
     /// The last lines it wrote, both streams, oldest first as far as that can be told.
     async fn logs(&self, instance: &InstanceId, lines: usize) -> Vec<LogLine>;
 
-    /// The lines it writes from now on, until it ends.
+    /// The lines it writes from now on, until it ends. A runtime that can tell its next attempt may go on with that.
     fn follow(&self, instance: &InstanceId) -> BoxStream<'static, LogLine>;
 
     /// The peers of the connections that are open to the instance's own address, whoever made them: what a router that
