@@ -14,7 +14,7 @@ use docker_support::registry::Registry;
 use docker_support::shop::{Service, Shop};
 use docker_support::{busybox, docker};
 
-/// Seen to fail with the hint that fits a missing socket for every error, and when the cause and the hint of a runtime were dropped on their way
+/// Seen to fail with the hint for this host's own socket at any other, and when the cause and the hint of a runtime were dropped on their way
 /// to the command.
 #[test]
 fn an_engine_that_is_not_there_is_said_with_what_to_do() {
@@ -128,7 +128,7 @@ fn shop_on(engine: &Engine, images: &[u32]) -> Shop {
 
 /// The disk of the engine is full in the middle of a pull: said as such, what serves goes on, and with room it can be tried again.
 ///
-/// Seen to fail with an engine's `no space left` that is handed on as it is.
+/// Seen to fail when the engine's `no space left` was not told from other answers.
 #[test]
 fn a_full_disk_is_said_and_changes_nothing() {
     let registry = Registry::start(false);
@@ -222,7 +222,7 @@ fn an_engine_that_restarts_around_its_containers_is_not_noticed() {
 
 /// The engine takes its containers along when it leaves: the deployment is undone, and what was live comes back by itself.
 ///
-/// Seen to fail when a container that could not be started again while the engine was away was given up.
+/// Seen to fail when nobody waited for the end of a container.
 #[test]
 fn an_engine_that_takes_its_containers_along_ends_in_the_old_release() {
     let mut engine = Engine::start(&[], None);

@@ -43,8 +43,7 @@ fn two_fixed_addresses_take_turns_in_a_network_that_is_made() {
     assert_eq!(made, format!("{} {}", network.subnet(), network.at(200)));
 }
 
-/// Seen to fail with an error of the engine's that is handed on without a look at whose range it is, and when the hint of a start was dropped on its
-/// way to the command.
+/// Seen to fail without a look at whose range it is, and when the hint of a runtime was dropped on its way to the command.
 #[test]
 fn a_range_that_somebody_has_is_said_by_name_before_anything_starts() {
     let (theirs, wanted) = (Network::made(), Network::new());
@@ -64,7 +63,7 @@ fn a_range_that_somebody_has_is_said_by_name_before_anything_starts() {
 
 /// A network that is to be there, and is not; and one whose range is not the one that is written down.
 ///
-/// Seen to fail with an address that is asked of the engine though its network has another range.
+/// Seen to fail when a network that is there was taken as it is.
 #[test]
 fn a_network_that_is_not_as_it_should_be_is_said() {
     let (missing, other) = (Network::new(), Network::made());
