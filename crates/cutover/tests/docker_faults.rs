@@ -9,10 +9,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use cutover_testkit::host::{answers, until};
+use docker_support::busybox;
 use docker_support::engine::Engine;
+use docker_support::place::Image;
 use docker_support::registry::Registry;
 use docker_support::shop::{Service, Shop};
-use docker_support::{busybox, docker};
 
 /// Seen to fail with the hint for this host's own socket at any other, and when the cause and the hint of a runtime were dropped on their way
 /// to the command.
@@ -77,24 +78,23 @@ fn who_may_not_ask_the_engine_is_told_the_command_that_lets_them() {
 /// Seen to fail with an image that is not looked at before it is started, and without a look at what the program's end says.
 #[test]
 fn an_image_for_another_processor_is_said() {
+    let image = Image(format!("cutover-test/arm-{}", std::process::id()));
     let shop = Shop::new();
     shop.configure(1, "");
     shop.host.done(&["deploy"]);
-    let image = format!("cutover-test/arm-{}", std::process::id());
     // The head of an executable for AArch64, in an image that says so.
     let script = "set -e; root=$(mktemp -d); mkdir -p $root/bin; \
          { printf '\\177ELF\\002\\001\\001'; head -c 9 /dev/zero; printf '\\002\\000\\267\\000\\001\\000\\000\\000'; head -c 104 /dev/zero; } > $root/bin/web; \
          chmod 755 $root/bin/web; printf 'FROM scratch\\nCOPY bin /bin\\nLABEL cutover.test=1\\nENTRYPOINT [\"/bin/web\"]\\n' > $root/Dockerfile; \
          docker build --quiet --platform linux/arm64 --tag \"$0\" $root; rm -r $root";
-    assert!(Command::new("sh").args(["-c", script, &image]).status().unwrap().success());
+    assert!(Command::new("sh").args(["-c", script, &image.0]).status().unwrap().success());
     let deploy = |more: &str, words: &[&str]| {
-        let lines = format!("image = \"{image}\"\nport = 80\n{more}");
+        let lines = format!("image = \"{}\"\nport = 80\n{more}", image.0);
         shop.write(&Service { lines, ready: "http = \"/\"\nwithin = \"20s\"".to_owned(), ..Service::default() });
         shop.turned_down(&[words, &["release 1 of sample is live"]].concat());
     };
     deploy("", &["is for arm64, and this host is", "build it with `--platform linux/"]);
     deploy("platform = \"linux/arm64\"", &["exec format error", "is for another processor"]);
-    docker(&["rmi", "--force", &image]);
     assert_eq!(shop.running().len(), 1);
 }
 

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use cutover_core::machine::Event;
 use cutover_testkit::host::until;
+use docker_support::place::Image;
 use docker_support::shop::{Service, Shop};
 use docker_support::{busybox, docker};
 
@@ -173,20 +174,19 @@ fn the_engines_own_health_check_decides() {
 /// Seen to fail with a probe that waits for its time to be up.
 #[test]
 fn the_images_own_health_check_does_as_well() {
+    let image = Image(format!("cutover-test/health-{}", std::process::id()));
     let shop = Shop::new();
-    let image = format!("cutover-test/health-{}", std::process::id());
     let check = "HEALTHCHECK --interval=100ms CMD [\"/bin/true\"]";
     let container = docker(&["create", busybox(), "true"]);
-    docker(&["commit", "--change", check, &container, &image]);
+    docker(&["commit", "--change", check, &container, &image.0]);
     docker(&["rm", &container]);
     let of_image = |image: &str| {
         let service = told_by_files(&shop, "", "");
         let ready = "health = true\nstable_for = \"50ms\"\nwithin = \"30s\"".to_owned();
         shop.write(&Service { lines: service.lines.replace(busybox(), image), ready, ..service });
     };
-    of_image(&image);
+    of_image(&image.0);
     shop.host.done(&["deploy"]);
-    docker(&["rmi", "--no-prune", &image]);
     of_image(busybox());
     let begun = std::time::Instant::now();
     shop.turned_down(&["can never be ready: its image has no health check", "[service.NAME.health]"]);

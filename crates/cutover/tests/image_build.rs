@@ -8,19 +8,23 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use cutover_testkit::host::Told;
+use docker_support::place::Image;
 use docker_support::registry::Registry;
 use docker_support::shop::{Service, Shop};
 use docker_support::{busybox, docker};
 
 /// A service that is built from a folder with a git repository.
 struct Source {
+    // In this order: the containers go before their images.
     shop: Shop,
     repository: String,
+    _images: Image,
 }
 
 impl Source {
     fn new(repository: &str) -> Self {
-        let source = Self { shop: Shop::new(), repository: repository.to_owned() };
+        let source =
+            Self { shop: Shop::new(), repository: repository.to_owned(), _images: Image(repository.to_owned()) };
         std::fs::create_dir(source.folder()).unwrap();
         let dockerfile = format!(
             "FROM {base} AS early\nCMD [\"false\"]\nFROM {base} AS final\nARG WORDS\nLABEL words=$WORDS cutover.test=1\n\
@@ -91,15 +95,6 @@ impl Source {
     }
 }
 
-impl Drop for Source {
-    fn drop(&mut self) {
-        // Those of a registry go with the registry.
-        for name in docker(&["images", "--format", "{{.Repository}}:{{.Tag}}", &self.repository]).lines() {
-            docker(&["rmi", "--force", name]);
-        }
-    }
-}
-
 /// Built and pushed with the login of whoever calls; deployed by name from the registry, where it is the same whatever else was built since.
 ///
 /// Seen to fail with the target, the arguments or the Dockerfile left out of the command, with a deployment that builds once more in place of
@@ -141,7 +136,7 @@ fn what_was_built_and_pushed_is_what_is_deployed() {
 
 /// Without `--image`, a deployment builds what is there now; one that only exists here is deployed too.
 ///
-/// Seen to fail with a build whose failure is taken for a success.
+/// Seen to fail with a build whose failure is taken for a success, and with images that are built without a label.
 #[test]
 fn a_deployment_builds_what_is_there_and_a_failing_build_deploys_nothing() {
     let source = Source::new(&format!("cutover-test/built-{}", std::process::id()));
@@ -162,7 +157,16 @@ fn a_deployment_builds_what_is_there_and_a_failing_build_deploys_nothing() {
     let ours = ["docker build", "failed", "its own message stands above; nothing was deployed"];
     let missing = format!("FROM {base} AS final\nCOPY no-such-file /\n");
     fails(&missing, &[&ours[..], &["no-such-file"]].concat());
-    let broken = format!("FROM {base} AS final\nRUN echo the tests are red; exit 3\n");
-    fails(&broken, &[&ours[..], &["the tests are red"]].concat());
+    let words = format!("the tests of {} are red", std::process::id());
+    let broken = format!("FROM {base} AS final\nRUN echo {words}; exit 3\n");
+    fails(&broken, &[&ours[..], &[words.as_str()]].concat());
+    // The builder keeps the container of a step that failed.
+    let all = docker(&["ps", "--all", "--no-trunc", "--format", "{{.ID}} {{.Command}}"]);
+    let left = all.lines().filter(|line| line.contains(&words)).filter_map(|line| line.split(' ').next());
+    left.for_each(|id| drop(docker(&["rm", id])));
     assert_eq!(source.shop.host.live(), Some(2));
+    // What was built for a service goes with it; what it was built from stays.
+    source.shop.host.done(&["remove"]);
+    assert_eq!(docker(&["images", "--quiet", &source.repository]), "");
+    assert_ne!(docker(&["images", "--quiet", base]), "");
 }

@@ -106,3 +106,22 @@ async fn an_image_that_something_uses_stays() {
     assert_eq!(docker(&["image", "inspect", "--format", "{{.Id}}", busybox()]), id, "an image in use was removed");
     docker(&["rm", &container]);
 }
+
+/// Nobody could get it again: a service that is removed does not take the image along that somebody has made for it.
+///
+/// Seen to fail when only what uses an image kept it.
+#[tokio::test]
+async fn an_image_that_exists_only_here_stays_while_it_has_a_name() {
+    let images = images().await;
+    let name = format!("cutover-test/only-here-{}", std::process::id());
+    let container = docker(&["create", busybox(), "true"]);
+    let id = docker(&["commit", "--change", "LABEL cutover.test=only-here", &container, &name]);
+    docker(&["rm", &container]);
+    images.discard(&id).await.unwrap();
+    assert_eq!(docker(&["image", "inspect", "--format", "{{.Id}}", &name]), id, "it was removed");
+    // Its name has moved on to a newer one.
+    docker(&["tag", busybox(), &name]);
+    images.discard(&id).await.unwrap();
+    assert_eq!(docker(&["image", "inspect", "--format", "{{.Id}}", &id]), "", "it has no name, and stays");
+    docker(&["rmi", &name]);
+}

@@ -85,8 +85,18 @@ impl Images {
         }
     }
 
-    /// Removes it, unless a container, another image or another name needs it.
+    /// Removes it, unless a container, another image or another name needs it. One that exists only here cannot be had again: while it
+    /// has a name, it goes only if we have built it.
     pub async fn discard(&self, resolved: &str) -> Result<(), Failure> {
+        if resolved.starts_with("sha256:") {
+            let Some(found) = self.local(resolved).await? else { return Ok(()) };
+            let labels = found.config.and_then(|config| config.labels).unwrap_or_default();
+            let names = found.repo_tags.unwrap_or_default().join(", ");
+            if !names.is_empty() && !labels.contains_key(build::LABEL) {
+                tracing::info!("the image {names} stays: it exists only here, and was not built by us");
+                return Ok(());
+            }
+        }
         let gone = self.docker.remove_image(resolved, None::<RemoveImageOptions>, None).await;
         match gone {
             Ok(_) => Ok(()),

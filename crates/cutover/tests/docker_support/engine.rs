@@ -109,6 +109,8 @@ fn serve(home: &Host, bridge: &str, options: &Vec<String>) -> Child {
     // The packet filter belongs to the engine of this machine. Its storage driver is slow, but works everywhere.
     command.args(["--bridge", bridge, "--iptables=false", "--ip-forward=false", "--ip-masq=false"]);
     command.args(["--storage-driver", "vfs", "--shutdown-timeout", "5"]).args(options);
+    // Where containerd leaves what it has to say when it is ended in the middle of something.
+    command.env("TMPDIR", home.root());
     let log = std::fs::OpenOptions::new().create(true).append(true).open(at("engine.log")).unwrap();
     command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
     command.spawn().expect("dockerd is missing: `cargo xtask test` installs it")

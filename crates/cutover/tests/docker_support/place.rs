@@ -1,4 +1,4 @@
-//! Networks and strangers: what stands in the way of an instance.
+//! Networks, strangers and images that are gone when the test ends.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -48,6 +48,17 @@ impl Network {
 impl Drop for Network {
     fn drop(&mut self) {
         docker(&["network", "rm", &self.name]);
+    }
+}
+
+/// The images of a name, removed when this is dropped. Whoever drops it has removed their containers.
+pub struct Image(pub String);
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        for id in docker(&["images", "--quiet", "--no-trunc", &self.0]).lines() {
+            docker(&["rmi", "--force", id]);
+        }
     }
 }
 
