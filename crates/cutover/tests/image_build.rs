@@ -26,8 +26,9 @@ impl Source {
         let source =
             Self { shop: Shop::new(), repository: repository.to_owned(), _images: Image(repository.to_owned()) };
         std::fs::create_dir(source.folder()).unwrap();
+        // The builder's cache gives two repositories one image if nothing tells them apart.
         let dockerfile = format!(
-            "FROM {base} AS early\nCMD [\"false\"]\nFROM {base} AS final\nARG WORDS\nLABEL words=$WORDS cutover.test=1\n\
+            "FROM {base} AS early\nCMD [\"false\"]\nFROM {base} AS final\nARG WORDS\nLABEL words=$WORDS cutover.test={repository}\n\
              COPY page /www/index.html\n\
              CMD [\"sh\", \"-c\", \"trap 'exit 0' TERM; httpd -p 80 -h /www; while :; do sleep 0.05; done\"]\n\
              FROM {base} AS late\nCMD [\"false\"]\n",
