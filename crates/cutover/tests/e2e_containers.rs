@@ -4,47 +4,9 @@ mod docker_support;
 
 use cutover_core::machine::Outcome;
 use cutover_meter::{Load, Running};
-use cutover_testkit::host::{Host, answers};
-use docker_support::{Containers, docker, sample};
-
-/// A host whose service is the sample in a container.
-struct Shop {
-    // In this order: the agent leaves before the containers that it would start again.
-    host: Host,
-    _containers: Containers,
-}
-
-impl Shop {
-    fn new() -> Self {
-        let host = Host::new(env!("CARGO_BIN_EXE_cutover"));
-        let containers = Containers(host.state());
-        std::fs::write(host.ledger(), "").expect("the ledger");
-        Self { host, _containers: containers }
-    }
-
-    /// Writes a configuration of the image with this number.
-    fn configure(&self, number: u32, more: &str) {
-        let host = &self.host;
-        let (image, binary) = (sample(host.binary(), number), host.binary().display());
-        let (root, ledger) = (host.root().display(), host.ledger());
-        let listen = host.address();
-        let toml = format!(
-            "project = \"test\"\n[service.sample]\nimage = \"{image}\"\nport = 8080\n\
-             command = [\"/cutover\", \"sample\", \"--bind\", \"0.0.0.0\", \"--port\", \"{{port}}\", \"--release\", \"{{release}}\", \
-             \"--instance\", \"{{instance}}\", \"--ledger\", {ledger:?}]\n\
-             volumes = [\"{binary}:/cutover:ro\", \"{root}:{root}\"]\n{more}\n\
-             [service.sample.ready]\nhttp = \"/healthz\"\nstable_for = \"50ms\"\nwithin = \"20s\"\n\
-             [service.sample.route]\nlisten = \"{listen}\"\n\
-             [service.sample.rollout]\nwatch = \"300ms\"\ndrain = \"10s\"\n"
-        );
-        std::fs::write(host.config(), toml).expect("the configuration");
-    }
-
-    fn running(&self) -> usize {
-        let mark = format!("label=cutover.state={}", self.host.state().display());
-        docker(&["ps", "--quiet", "--filter", &mark]).lines().count()
-    }
-}
+use cutover_testkit::host::answers;
+use docker_support::docker;
+use docker_support::shop::Shop;
 
 /// Deploys under load: until it is done both may answer, from then on only the new one.
 #[track_caller]
@@ -86,7 +48,7 @@ fn a_container_that_exits_is_refused_with_its_last_words() {
     let told = shop.host.run(&["deploy"]).expect(4);
     told.says(&["exited with status 3", "--exit-at-start was given", "release 1 of sample is live"]);
     shop.host.clean_report(meter);
-    assert_eq!(shop.running(), 1, "something was left behind");
+    assert_eq!(shop.running().len(), 1, "something was left behind");
 }
 
 #[test]
@@ -97,7 +59,7 @@ fn an_image_that_is_nowhere_changes_nothing() {
     let text = std::fs::read_to_string(shop.host.config()).expect("the configuration");
     std::fs::write(shop.host.config(), text.replace("cutover-test/sample:1", "localhost:1/no/such:9")).expect("write");
     shop.host.run(&["deploy"]).expect(1).says(&["localhost:1", "release 1 of sample is live"]);
-    assert_eq!(shop.running(), 1);
+    assert_eq!(shop.running().len(), 1);
 }
 
 /// A port that a container publishes is not taken from it: the plan says so before anything happens.
@@ -111,7 +73,7 @@ fn a_port_that_a_container_publishes_is_refused_in_the_plan() {
     let told = shop.host.run(&["plan"]).expect(3);
     told.says(&["could not listen", "a container publishes this port"]);
     shop.host.run(&["deploy"]).expect(3);
-    assert_eq!(shop.running(), 0);
+    assert_eq!(shop.running().len(), 0);
     docker(&["kill", &stranger]);
     // The port is free when Docker has taken its stand-in away.
     cutover_testkit::host::until("the port is free", || {

@@ -4,91 +4,14 @@
 
 mod docker_support;
 
-use std::net::TcpListener;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use cutover::engine::port::Progress;
 use cutover::image::{Images, login};
 use cutover::runtime::docker::connect;
 use cutover_core::spec::{ImageSpec, Login, Pull, Secret};
-use cutover_testkit::host::until;
+use docker_support::registry::{PASSWORD, Registry};
 use docker_support::{busybox, docker};
-
-const PASSWORD: &str = "hush-hush-hush";
-
-/// Debian's registry, in a folder of its own.
-struct Registry {
-    child: Child,
-    folder: tempfile::TempDir,
-    port: u16,
-}
-
-impl Registry {
-    fn start(with_login: bool) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let at = folder.path().display();
-        let mut config = format!(
-            "version: 0.1\nstorage:\n  filesystem: {{rootdirectory: {at}/data}}\nhttp: {{addr: \"127.0.0.1:{port}\"}}\n"
-        );
-        if with_login {
-            let users = Command::new("htpasswd").args(["-Bbn", "ann", PASSWORD]).output().unwrap();
-            std::fs::write(folder.path().join("users"), users.stdout).unwrap();
-            config.push_str(&format!("auth: {{htpasswd: {{realm: test, path: {at}/users}}}}\n"));
-        }
-        std::fs::write(folder.path().join("config.yml"), config).unwrap();
-        let program = if Path::new("/usr/bin/docker-registry").exists() { "docker-registry" } else { "registry" };
-        let mut command = Command::new(program);
-        command.arg("serve").arg(folder.path().join("config.yml")).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = command.spawn().expect("docker-registry is missing: `cargo xtask test` installs it");
-        until("the registry listens", || std::net::TcpStream::connect(("127.0.0.1", port)).ok().map(drop));
-        Self { child, folder, port }
-    }
-
-    fn name(&self, rest: &str) -> String {
-        format!("127.0.0.1:{}/{rest}", self.port)
-    }
-
-    /// Docker's folder with the login for this registry.
-    fn logged_in(&self) -> std::path::PathBuf {
-        let folder = self.folder.path().join("docker");
-        let mut command = Command::new("docker");
-        command
-            .args(["login", "--username", "ann", "--password", PASSWORD, &self.name("")])
-            .env("DOCKER_CONFIG", &folder);
-        assert!(command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success());
-        folder
-    }
-
-    /// Pushes an image that differs by `number`; it does not stay here.
-    fn push(&self, name: &str, number: u32) {
-        let reference = self.name(name);
-        let label = format!("LABEL cutover.test={number}");
-        let container = docker(&["create", busybox(), "true"]);
-        docker(&["commit", "--change", &label, &container, &reference]);
-        docker(&["rm", &container]);
-        let mut command = Command::new("docker");
-        command.args(["push", "--quiet", &reference]).stdout(Stdio::null());
-        if self.folder.path().join("users").exists() {
-            command.env("DOCKER_CONFIG", self.logged_in());
-        }
-        assert!(command.status().unwrap().success(), "{reference} was not pushed");
-        docker(&["rmi", &reference]);
-    }
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let mine = format!("127.0.0.1:{}/*/*", self.port);
-        for id in docker(&["images", "--quiet", "--no-trunc", &mine]).lines() {
-            docker(&["rmi", "--force", id]);
-        }
-    }
-}
 
 fn image(reference: String) -> ImageSpec {
     ImageSpec { reference, pull: Pull::Auto, platform: None, login: None }
@@ -182,4 +105,23 @@ async fn an_image_that_something_uses_stays() {
     images.discard(&id).await.unwrap();
     assert_eq!(docker(&["image", "inspect", "--format", "{{.Id}}", busybox()]), id, "an image in use was removed");
     docker(&["rm", &container]);
+}
+
+/// Nobody could get it again: a service that is removed does not take the image along that somebody has made for it.
+///
+/// Seen to fail when only what uses an image kept it.
+#[tokio::test]
+async fn an_image_that_exists_only_here_stays_while_it_has_a_name() {
+    let images = images().await;
+    let name = format!("cutover-test/only-here-{}", std::process::id());
+    let container = docker(&["create", busybox(), "true"]);
+    let id = docker(&["commit", "--change", "LABEL cutover.test=only-here", &container, &name]);
+    docker(&["rm", &container]);
+    images.discard(&id).await.unwrap();
+    assert_eq!(docker(&["image", "inspect", "--format", "{{.Id}}", &name]), id, "it was removed");
+    // Its name has moved on to a newer one.
+    docker(&["tag", busybox(), &name]);
+    images.discard(&id).await.unwrap();
+    assert_eq!(docker(&["image", "inspect", "--format", "{{.Id}}", &id]), "", "it has no name, and stays");
+    docker(&["rmi", &name]);
 }

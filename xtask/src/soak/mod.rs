@@ -62,6 +62,7 @@ pub fn run(soak: &Soak) -> Result<(), String> {
     }
     if wanted(Part::Kills) {
         kills::run(&binary)?;
+        kills::of_containers(&binary)?;
     }
     if wanted(Part::Examples) {
         examples(&binary)?;
@@ -77,22 +78,17 @@ pub fn run(soak: &Soak) -> Result<(), String> {
 
 /// Twenty deployments of each example, and of each way with nginx, under 500 requests a second.
 fn examples(binary: &Path) -> Result<(), String> {
+    let variables = [("CUTOVER_EXAMPLE_ROUNDS", "10"), ("CUTOVER_EXAMPLE_RATE", "500")];
+    tests("examples", binary, &variables).map_err(|()| "an example lost something".to_owned())
+}
+
+/// Runs the tests of a file to their full length, with these variables.
+fn tests(name: &str, binary: &Path, variables: &[(&str, &str)]) -> Result<(), ()> {
     let mut command = Command::new("cargo");
-    command.args([
-        "test",
-        "--release",
-        "--quiet",
-        "--package",
-        "cutover",
-        "--test",
-        "examples",
-        "--",
-        "--include-ignored",
-        "--nocapture",
-    ]);
-    command.env("CUTOVER_EXAMPLE_ROUNDS", "10").env("CUTOVER_EXAMPLE_RATE", "500").env("CUTOVER", binary);
-    let status = command.status().map_err(|error| error.to_string())?;
-    if status.success() { Ok(()) } else { Err("an example lost something".to_owned()) }
+    command.args(["test", "--release", "--quiet", "--package", "cutover", "--test", name]);
+    command.args(["--", "--include-ignored", "--nocapture"]);
+    command.envs(variables.iter().copied()).env("CUTOVER", binary);
+    if command.status().is_ok_and(|status| status.success()) { Ok(()) } else { Err(()) }
 }
 
 /// The binary as users get it.

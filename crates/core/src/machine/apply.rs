@@ -179,7 +179,7 @@ impl ServiceState {
         let Some(plan) = self.plan() else { return };
         if let Step::Prune { releases, instances } = &plan.steps[step] {
             self.releases.retain(|no, _| !releases.contains(no));
-            self.instances.retain(|id, _| !instances.contains(id));
+            self.instances.retain(|id, instance| instance.duty != Duty::Gone || !instances.contains(id));
         }
     }
 

@@ -125,9 +125,11 @@ pub fn remove(state: &ServiceState, newest: &Release) -> Result<Plan, Refusal> {
     refuse_if_occupied(state)?;
     let mut plan = skeleton(state, Kind::Remove, None, &newest.spec);
     let running = state.instances_with(|instance| instance.is_kept_alive());
-    plan.steps = take_down(running, &newest.spec, None);
-    let ended = state.instances_with(|instance| instance.duty == Duty::Gone);
-    plan.steps.push(Step::Prune { releases: state.releases.keys().copied().collect(), instances: ended });
+    plan.steps = take_down(running.clone(), &newest.spec, None);
+    // Those that are being taken down too; whoever still has streams in hand by then goes when they have ended.
+    let mut instances = state.instances_with(|instance| instance.duty == Duty::Gone);
+    instances.extend(running);
+    plan.steps.push(Step::Prune { releases: state.releases.keys().copied().collect(), instances });
     plan.notes.push("its releases, logs and route go; its history stays".to_owned());
     Ok(plan)
 }

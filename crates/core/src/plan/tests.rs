@@ -180,7 +180,7 @@ fn of_fewer_instances_those_stay_that_are_up() {
 fn a_stop_keeps_the_releases_and_a_removal_does_not() {
     let down = "shift <-3,4 / drain 3,4 / commit None / retire 3,4";
     assert_eq!(brief(&stop(&live(), &release(2)).unwrap()), down);
-    assert_eq!(brief(&remove(&live(), &release(2)).unwrap()), format!("{down} / prune [1, 2] "));
+    assert_eq!(brief(&remove(&live(), &release(2)).unwrap()), format!("{down} / prune [1, 2] 3,4"));
 }
 
 /// What pruning removes, with these marks for releases 1 and up, this one live and this many kept.

@@ -252,7 +252,7 @@ impl Parts {
     ) -> Result<Draft, CommandError> {
         let fingerprint = self.world.runtime.fingerprint(&spec.run).await;
         let fingerprint = fingerprint.map_err(|error| {
-            CommandError::Failed(Failure::because(format!("could not look at what {service} would run"), &error))
+            CommandError::Failed(error.about(format!("could not look at what {service} would run")))
         })?;
         let state = self.ledger.state(service);
         let live = state.live.and_then(|no| self.ledger.view().release(service, no));
@@ -269,9 +269,8 @@ impl Parts {
 
     async fn draft_adopt(&self, service: &ServiceName, spec: &ServiceSpec) -> Result<Draft, CommandError> {
         let running = self.world.runtime.adoptable(&spec.run).await;
-        let running = running.map_err(|error| {
-            CommandError::Failed(Failure::because(format!("could not look for what runs of {service}"), &error))
-        })?;
+        let running = running
+            .map_err(|error| CommandError::Failed(error.about(format!("could not look for what runs of {service}"))))?;
         let state = self.ledger.state(service);
         let plan = plan::adopt(&state, spec, running.len())?;
         if let Some(route) = &spec.route {

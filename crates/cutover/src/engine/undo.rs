@@ -51,7 +51,7 @@ impl Parts {
                 self.publish_by(service, until).await?;
                 for instance in instances {
                     self.world.runtime.let_go(instance).await.map_err(|error| {
-                        Failure::because(format!("could not let go of {instance}, which was there before us"), &error)
+                        error.about(format!("could not let go of {instance}, which was there before us"))
                     })?;
                 }
                 Ok(())

@@ -10,6 +10,9 @@ use cutover_core::Failure;
 use cutover_core::spec::BuildSpec;
 use sha2::{Digest, Sha256};
 
+/// The label of images that were built here: they go with the last release that runs them.
+pub const LABEL: &str = "cutover.built";
+
 /// What was built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Built {
@@ -33,6 +36,7 @@ pub fn build(spec: &BuildSpec, now: u64) -> Result<Built, Failure> {
 
 fn arguments(spec: &BuildSpec, reference: &str) -> Vec<String> {
     let mut words = vec!["build".to_owned(), "--tag".to_owned(), reference.to_owned()];
+    words.extend(["--label".to_owned(), format!("{LABEL}=true")]);
     let mut option = |name: &str, value: String| words.extend([name.to_owned(), value]);
     if let Some(dockerfile) = &spec.dockerfile {
         option("--file", dockerfile.display().to_string());
@@ -120,7 +124,7 @@ mod tests {
         let words = arguments(&spec(Path::new("/a")), "r.example.com/web:1").join(" ");
         assert_eq!(
             words,
-            "build --tag r.example.com/web:1 --file /a/Dockerfile.prod --target final --platform linux/arm64 \
+            "build --tag r.example.com/web:1 --label cutover.built=true --file /a/Dockerfile.prod --target final --platform linux/arm64 \
              --build-arg TOKEN /a"
         );
     }

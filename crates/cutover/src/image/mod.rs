@@ -20,6 +20,7 @@ use cutover_core::spec::{ImageSpec, Login, Pull};
 
 pub use self::reference::Reference;
 use crate::engine::port::Progress;
+use crate::runtime::docker::refused;
 
 /// The images of an engine.
 #[derive(Clone)]
@@ -84,8 +85,18 @@ impl Images {
         }
     }
 
-    /// Removes it, unless a container, another image or another name needs it.
+    /// Removes it, unless a container, another image or another name needs it. One that exists only here cannot be had again: while it
+    /// has a name, it goes only if we have built it.
     pub async fn discard(&self, resolved: &str) -> Result<(), Failure> {
+        if resolved.starts_with("sha256:") {
+            let Some(found) = self.local(resolved).await? else { return Ok(()) };
+            let labels = found.config.and_then(|config| config.labels).unwrap_or_default();
+            let names = found.repo_tags.unwrap_or_default().join(", ");
+            if !names.is_empty() && !labels.contains_key(build::LABEL) {
+                tracing::info!("the image {names} stays: it exists only here, and was not built by us");
+                return Ok(());
+            }
+        }
         let gone = self.docker.remove_image(resolved, None::<RemoveImageOptions>, None).await;
         match gone {
             Ok(_) => Ok(()),
@@ -93,7 +104,7 @@ impl Images {
                 tracing::info!("the image {resolved} stays: {error}");
                 Ok(())
             }
-            Err(error) => Err(Failure::because(format!("could not remove the image {resolved}"), &error)),
+            Err(error) => Err(refused(format!("could not remove the image {resolved}"), &error)),
         }
     }
 
@@ -102,7 +113,7 @@ impl Images {
         match self.docker.inspect_image(name).await {
             Ok(found) => Ok(Some(found)),
             Err(error) if explain::status(&error) == Some(404) => Ok(None),
-            Err(error) => Err(Failure::because(format!("could not look for the image {name}"), &error)),
+            Err(error) => Err(refused(format!("could not look for the image {name}"), &error)),
         }
     }
 

@@ -12,7 +12,7 @@ use futures_util::stream::BoxStream;
 use super::docker::DockerRuntime;
 use super::process::ProcessRuntime;
 use crate::engine::port::{
-    Adoptable, Exit, LogLine, Progress, ReleaseOrder, Runtime, RuntimeError, Seen, StartOrder, Stopped,
+    Adoptable, Exit, LogLine, Progress, ReleaseOrder, Runtime, RuntimeError, Seen, StartOrder, Stopped, Unhealthy,
 };
 
 /// All runtimes as one: an order goes to the one that its specification names, anything else to the one that keeps a record
@@ -92,7 +92,7 @@ impl Runtime for Runtimes {
         self.of(instance).let_go(instance).await
     }
 
-    async fn health(&self, instance: &InstanceId) -> Result<(), String> {
+    async fn health(&self, instance: &InstanceId) -> Result<(), Unhealthy> {
         self.of(instance).health(instance).await
     }
 

@@ -2,6 +2,11 @@
 
 #![allow(dead_code, clippy::unwrap_used)] // Each test uses a part of it.
 
+pub mod engine;
+pub mod place;
+pub mod registry;
+pub mod shop;
+
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 

@@ -88,7 +88,10 @@ impl Host {
         for name in ["CUTOVER_CONFIG", "CUTOVER_ENV", "CUTOVER_STATE"] {
             command.env_remove(name);
         }
-        command.current_dir(self.root()).stdin(Stdio::null());
+        command
+            .current_dir(self.root())
+            .stdin(Stdio::null())
+            .envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.arg("--state").arg(state).arg("--config").arg(self.config()).args(arguments);
         command
     }

@@ -51,9 +51,18 @@ impl Host {
     /// Panics if it does not end as it would have without the kill.
     #[track_caller]
     pub fn agent_killed(&self, scene: Scene, at: usize, meter: &Running) -> bool {
+        self.configure(&scene.app(&self.flag()));
+        self.agent_killed_as_configured(scene, at, meter)
+    }
+
+    /// The same with the configuration as it is: one whose probe fails while [`Self::flag`] exists, if that is the scene.
+    ///
+    /// # Panics
+    /// Panics if it does not end as it would have without the kill.
+    #[track_caller]
+    pub fn agent_killed_as_configured(&self, scene: Scene, at: usize, meter: &Running) -> bool {
         let before = self.live().expect("something is live");
         let _ = std::fs::remove_file(self.flag());
-        self.configure(&scene.app(&self.flag()));
         meter.allow_releases(&[]);
         let mut following = self.begin(&["deploy", "--again", "--json"]);
         let long_enough = self.play(scene, at, &mut following);
@@ -82,7 +91,7 @@ impl Host {
     }
 
     /// While this file exists, the release of a failure fails its probe.
-    fn flag(&self) -> PathBuf {
+    pub fn flag(&self) -> PathBuf {
         self.root().join("unhealthy")
     }
 

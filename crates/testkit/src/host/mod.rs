@@ -37,6 +37,7 @@ pub struct Host {
     root: PathBuf,
     binary: PathBuf,
     port: u16,
+    variables: Vec<(String, String)>,
 }
 
 impl Host {
@@ -47,9 +48,15 @@ impl Host {
         let root = tempfile::Builder::new().prefix(PREFIX).tempdir().expect("a directory for the host").keep();
         processes::sign(&root);
         let binary = binary.as_ref().canonicalize().expect("the binary exists");
-        let host = Self { root, binary, port: port::free() };
+        let host = Self { root, binary, port: port::free(), variables: Vec::new() };
         host.build("the first build");
         host
+    }
+
+    /// Gives every command that follows, and the agent that it starts, a variable.
+    pub fn set(&mut self, name: &str, value: impl Into<String>) {
+        self.variables.retain(|(known, _)| known != name);
+        self.variables.push((name.to_owned(), value.into()));
     }
 
     /// Its directory.

@@ -144,7 +144,8 @@ impl Inner {
     /// Records of an instance go when the plan says so, and it has ended.
     pub(crate) fn check_forget(&mut self, id: &InstanceId) {
         let listed = |step: &Step| matches!(step, Step::Prune { instances, .. } if instances.contains(id));
-        if !self.at_work(&id.service, listed) {
+        let removed = self.oracle.service(&id.service).is_some_and(|state| state.removed);
+        if !removed && !self.at_work(&id.service, listed) {
             self.broke(Invariant::OursAlone, format!("{id} is forgotten out of turn"));
         }
         if self.instances.get(id).is_some_and(|found| found.runs()) {

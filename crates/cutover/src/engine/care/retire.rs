@@ -109,6 +109,12 @@ impl Parts {
             tokio::time::sleep(LOOK_AGAIN).await;
         };
         let how = if streams > 0 { format!("{how}; {streams} streams were cut at their limit") } else { how };
+        if self.ledger.state(service).removed {
+            // The removal of the service found it with streams in hand; nobody else comes to tidy up.
+            if let Err(error) = self.world.runtime.forget(instance).await {
+                tracing::warn!("could not remove the records of {instance}: {error}");
+            }
+        }
         self.record_retirement(service, instance, how).await;
     }
 

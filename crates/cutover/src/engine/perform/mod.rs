@@ -12,6 +12,7 @@ mod watch;
 
 use std::sync::{Arc, PoisonError};
 
+use cutover_core::machine::Duty;
 use cutover_core::plan::Step;
 use cutover_core::{Failure, InstanceId, ServiceName, Timestamp};
 
@@ -39,7 +40,7 @@ impl Parts {
                 let prepared =
                     self.in_time(step, until, self.world.runtime.prepare(&order, &self.progress(service))).await?;
                 self.progress.lock().unwrap_or_else(PoisonError::into_inner).remove(service);
-                prepared.map_err(|e| Failure::because(format!("could not prepare release {}", release.number), &e))
+                prepared.map_err(|error| error.about(format!("could not prepare release {}", release.number)))
             }
             Step::Adopt { instances } | Step::Start { instances } => self.start_all(service, instances).await,
             Step::Ready { instances, .. } => {
@@ -98,7 +99,9 @@ impl Parts {
 
     /// What can be removed is removed; what cannot is left, and said: it hurts nobody.
     async fn prune(&self, service: &ServiceName, releases: &[cutover_core::ReleaseNo], instances: &[InstanceId]) {
-        for instance in instances {
+        let state = self.ledger.state(service);
+        let has_ended = |id: &&InstanceId| state.instances.get(*id).is_none_or(|found| found.duty == Duty::Gone);
+        for instance in instances.iter().filter(has_ended) {
             if let Err(error) = self.world.runtime.forget(instance).await {
                 tracing::warn!("could not remove the records of {instance}: {error}");
             }

@@ -9,7 +9,7 @@ use cutover_core::{Failure, InstanceId, ServiceName, Timestamp};
 use futures_util::future::try_join_all;
 
 use super::super::Parts;
-use super::super::port::{Exit, ProbeTarget};
+use super::super::port::{Exit, ProbeTarget, Unhealthy};
 
 /// How many log lines a failure shows.
 const LOG_LINES: usize = 10;
@@ -41,6 +41,10 @@ impl Parts {
         let mut gate = Gate::default();
         tokio::select! {
             biased;
+            why = self.never_asked(spec, at) => {
+                let failure = Failure::new(format!("{} can never be ready: {why}", at.instance));
+                Err(self.with_evidence(failure, &at.instance).await)
+            }
             exit = self.world.runtime.exited(&at.instance) => Err(self.exited_early(&at.instance, &exit).await),
             () = self.poll(spec, at, &mut gate) => Ok(()),
             () = self.sleep_until(until) => Err(self.never_ready(spec, at, &gate).await),
@@ -69,6 +73,16 @@ impl Parts {
         self.with_evidence(Failure::new(summary), &at.instance).await
     }
 
+    /// Ends if the check has nothing to ask, so that nobody waits for the time to be up.
+    async fn never_asked(&self, spec: &ReadySpec, at: &ProbeTarget) -> String {
+        if spec.check == Check::Health
+            && let Err(Unhealthy::Unchecked(why)) = self.world.runtime.health(&at.instance).await
+        {
+            return why;
+        }
+        std::future::pending().await
+    }
+
     /// Adds the instance's last words, and what can be guessed.
     pub(super) async fn with_evidence(&self, failure: Failure, instance: &InstanceId) -> Failure {
         let runtime = &self.world.runtime;
@@ -81,7 +95,10 @@ impl Parts {
         match check {
             Check::Health => {
                 let asked = tokio::time::timeout(timeout, self.world.runtime.health(&at.instance)).await;
-                asked.unwrap_or_else(|_| Err(format!("no answer within {}", duration::text(timeout))))
+                match asked {
+                    Ok(health) => health.map_err(|why| why.to_string()),
+                    Err(_) => Err(format!("no answer within {}", duration::text(timeout))),
+                }
             }
             check => self.world.prober.probe(check, at, timeout).await,
         }

@@ -28,7 +28,7 @@ impl Parts {
         let (spec, fingerprint) = (release.spec.run.clone(), release.fingerprint.clone());
         let order = StartOrder { instance: instance.clone(), attempt, spec, fingerprint };
         let started = self.world.runtime.start(&order).await;
-        let address = started.map_err(|error| Failure::because(format!("{instance} did not start"), &error))?;
+        let address = started.map_err(|error| error.about(format!("{instance} did not start")))?;
         if known.and_then(|known| known.address) != Some(address) {
             self.record(service, Event::InstanceStarted { instance: instance.clone(), address }).await;
         }

@@ -14,6 +14,7 @@ pub use prober::{ProbeTarget, Prober, SmokeFailure};
 pub use router::{Glance, Return, Router, RouterError};
 pub use runtime::{
     Adoptable, Exit, LogLine, LogStream, Progress, ReleaseOrder, Runtime, RuntimeError, Seen, StartOrder, Stopped,
+    Unhealthy,
 };
 
 /// The time of day.

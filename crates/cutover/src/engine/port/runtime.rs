@@ -39,7 +39,7 @@ pub trait Runtime: Send + Sync {
     /// The last lines it wrote, both streams, oldest first as far as that can be told.
     async fn logs(&self, instance: &InstanceId, lines: usize) -> Vec<LogLine>;
 
-    /// The lines it writes from now on, until it ends.
+    /// The lines it writes from now on, until it ends. A runtime that can tell its next attempt may go on with that.
     fn follow(&self, instance: &InstanceId) -> BoxStream<'static, LogLine>;
 
     /// The peers of the connections that are open to the instance's own address, whoever made them: what a router that
@@ -61,8 +61,8 @@ pub trait Runtime: Send + Sync {
     }
 
     /// What the engine's own health check of a container says; `Err` if it is not (yet) healthy, or has none.
-    async fn health(&self, instance: &InstanceId) -> Result<(), String> {
-        Err(format!("{instance} has no health check of its own"))
+    async fn health(&self, instance: &InstanceId) -> Result<(), Unhealthy> {
+        Err(Unhealthy::Unchecked(format!("{instance} has no health check of its own")))
     }
 
     /// What speaks against running this many more beside those that run, as far as memory goes, judged by what those take.
@@ -76,6 +76,17 @@ pub trait Runtime: Send + Sync {
 
     /// Removes a release's copy of its artifact.
     async fn discard(&self, service: &ServiceName, release: ReleaseNo) -> Result<(), RuntimeError>;
+}
+
+/// Why an engine does not call a container healthy.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unhealthy {
+    /// It is not, so far, or could not be asked.
+    #[error("{0}")]
+    NotNow(String),
+    /// It never will be: there is no check.
+    #[error("{0}")]
+    Unchecked(String),
 }
 
 /// Which release to prepare.
@@ -261,4 +272,17 @@ pub enum RuntimeError {
     /// What a fake or a later adapter has to say.
     #[error("{}", .0.summary)]
     Other(Failure),
+}
+
+impl RuntimeError {
+    /// What was tried, and all that is known of why it failed and what to do.
+    pub fn about(self, summary: impl Into<String>) -> Failure {
+        match self {
+            Self::Other(inner) => {
+                let causes = std::iter::once(inner.summary).chain(inner.causes).collect();
+                Failure { summary: summary.into(), causes, ..inner }
+            }
+            error => Failure::because(summary, &error),
+        }
+    }
 }

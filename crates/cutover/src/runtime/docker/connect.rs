@@ -132,23 +132,49 @@ fn open(address: &Address) -> Result<Docker, bollard::errors::Error> {
 }
 
 fn unreachable(address: &Address, error: &bollard::errors::Error) -> Failure {
-    let failure = Failure::because(format!("the Docker engine at {} does not answer", address.host), error);
-    let socket = address.host.strip_prefix("unix://").map(Path::new);
-    let denied = socket.is_some_and(|socket| {
-        std::os::unix::net::UnixStream::connect(socket)
-            .is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
-    });
-    failure.hint(match socket {
-        Some(socket) if denied => format!(
-            "no permission on {}: `sudo usermod -aG docker $USER`, then log in again and `cutover agent stop`",
+    // What lies in between names only our own library.
+    let sources = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    let causes = sources.last().map(|root| root.to_string()).into_iter().collect();
+    let summary = format!("the Docker engine at {} does not answer", address.host);
+    Failure { causes, ..Failure::new(summary) }.hint(way_out(address))
+}
+
+/// What was tried of an engine that was connected to before, and does not answer any more.
+pub(super) fn lost(what: String, error: &bollard::errors::Error) -> Failure {
+    match Surroundings::of_this_process().address() {
+        Ok(address) => {
+            let Failure { summary, causes, hint, .. } = unreachable(&address, error);
+            Failure { causes: std::iter::once(summary).chain(causes).collect(), hint, ..Failure::new(what) }
+        }
+        Err(failure) => Failure { summary: what, causes: vec![failure.summary], ..failure },
+    }
+}
+
+/// What to do about it.
+fn way_out(address: &Address) -> String {
+    let Some(socket) = address.host.strip_prefix("unix://").map(Path::new) else {
+        return format!("`DOCKER_HOST={} docker version` may say why", address.host);
+    };
+    let asked = std::os::unix::net::UnixStream::connect(socket);
+    if asked.is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied) {
+        let user = nix::unistd::User::from_uid(nix::unistd::Uid::effective()).ok().flatten();
+        let user = user.map_or_else(|| "$USER".to_owned(), |user| user.name);
+        return format!(
+            "no permission on {}: `sudo usermod -aG docker {user}`, then log in again and `cutover agent stop`",
             socket.display()
-        ),
-        Some(socket) if !socket.exists() => {
+        );
+    }
+    match (socket.exists(), address.host == SOCKET) {
+        (true, _) => "`systemctl status docker` may say why".to_owned(),
+        (false, true) => {
             "is Docker installed? `systemctl start docker` starts it; DOCKER_HOST names another one".to_owned()
         }
-        Some(_) => "`systemctl status docker` may say why".to_owned(),
-        None => format!("`DOCKER_HOST={} docker version` may say why", address.host),
-    })
+        (false, false) => format!(
+            "there is no {}: if DOCKER_HOST names it, unset it for the engine of this host, and `cutover agent stop`; \
+             else start the engine that is to be there",
+            socket.display()
+        ),
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use cutover_core::unit::ByteSize;
 
 use super::DockerRuntime;
 use super::record::Record;
-use super::start::is_running;
+use super::start::{OTHER_PROCESSOR, is_running};
 use crate::runtime::sockets;
 
 impl DockerRuntime {
@@ -21,6 +21,11 @@ impl DockerRuntime {
             let listeners = tokio::task::spawn_blocking(move || sockets::listeners(pid)).await.ok()?;
             let listeners: Vec<SocketAddr> = listeners.into_iter().map(|listener| listener.address).collect();
             return of_listeners(&record, &listeners);
+        }
+        // The engine has started it, and the first thing that failed was to become the program.
+        let said = self.last_lines(instance, 3).await;
+        if said.iter().any(|line| line.text.contains("exec format error")) {
+            return Some(OTHER_PROCESSOR.to_owned());
         }
         of_end(&seen)
     }
@@ -57,8 +62,14 @@ fn of_end(seen: &ContainerInspectResponse) -> Option<String> {
     let limit = seen.host_config.as_ref().and_then(|host| host.memory).filter(|limit| *limit > 0);
     let limit = limit.and_then(|limit| u64::try_from(limit).ok()).map(ByteSize);
     match (state.oom_killed, limit, state.exit_code) {
-        (Some(true), Some(limit), _) => Some(format!("it needed more than the {limit} of memory that it may have")),
-        (Some(true), None, _) => Some("the host ran out of memory".to_owned()),
+        (Some(true), Some(limit), _) => Some(format!(
+            "it needed more than the {limit} of memory that it may have, and the kernel killed it (OOMKilled, status 137): \
+             raise its limit, or let it need less"
+        )),
+        (Some(true), None, _) => Some(
+            "the host ran out of memory, and the kernel killed it (OOMKilled, status 137): `free -m` and `docker stats` show who has it"
+                .to_owned(),
+        ),
         (_, _, Some(126)) => Some("its program cannot be executed: look at its mode, and at `command`".to_owned()),
         (_, _, Some(127)) => Some("its program was not found: look at `command` and `entrypoint`".to_owned()),
         _ => state.error.clone().filter(|error| !error.is_empty()),

@@ -31,6 +31,6 @@ pub fn refused(what: impl Into<String>, error: &Error) -> Failure {
     let what = what.into();
     match error {
         Error::DockerResponseServerError { message, .. } => Failure::new(format!("{what}: {}", message.trim())),
-        error => Failure::because(what, error),
+        error => super::connect::lost(what, error),
     }
 }

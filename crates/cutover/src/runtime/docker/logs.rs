@@ -1,12 +1,18 @@
 //! What containers wrote, as far as their log driver lets it be read.
 
+use std::time::Duration;
+
 use bollard::container::LogOutput;
 use bollard::query_parameters::LogsOptionsBuilder;
 use cutover_core::InstanceId;
 use futures_util::stream::{self, BoxStream, StreamExt};
 
 use super::DockerRuntime;
+use super::start::is_running;
 use crate::engine::port::{LogLine, LogStream};
+
+/// The pause before a follower looks again whether its instance is in another container.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 impl DockerRuntime {
     /// The last lines of an instance, in the order in which the engine saw them; before them, if they are few, those of the attempt
@@ -36,25 +42,49 @@ impl DockerRuntime {
         told.split_off(told.len().saturating_sub(lines))
     }
 
-    /// The lines that it writes from now on, until it ends.
+    /// The lines that it writes from now on, in whichever container it is started, until it is forgotten.
     pub(super) fn lines_from_now(&self, instance: &InstanceId) -> BoxStream<'static, LogLine> {
-        let (runtime, instance) = (self.clone(), instance.clone());
-        let opened = async move {
-            let record = runtime.records.read(&instance).ok().flatten()?;
-            let docker = runtime.docker().await.ok()?;
-            let options = LogsOptionsBuilder::default().stdout(true).stderr(true).follow(true).tail("0").build();
-            let parts = docker.logs(&record.container, Some(options)).boxed();
-            let lines = stream::unfold((parts, Split::default()), |(mut parts, mut split)| async move {
-                let lines = match parts.next().await {
-                    Some(Ok(part)) => split.take(part),
-                    // It ended; what it began to write is told once.
-                    _ => Some(split.rest()).filter(|rest| !rest.is_empty())?,
-                };
-                Some((stream::iter(lines), (parts, split)))
-            });
-            Some(lines.flatten())
-        };
-        stream::once(opened).filter_map(std::future::ready).flatten().boxed()
+        let told = stream::unfold((self.clone(), instance.clone(), None), |(runtime, instance, last)| async move {
+            let (container, tail) = runtime.next_to_follow(&instance, last.as_deref()).await?;
+            let lines = runtime.follow_one(&container, tail).await;
+            Some((lines, (runtime, instance, Some(container))))
+        });
+        told.flatten().boxed()
+    }
+
+    /// Which container to follow after `last`, and how many of the lines it has written already are to be told. Whoever begins wants
+    /// none of them; of a container that is new, all are. `None` when the instance is forgotten.
+    async fn next_to_follow(&self, instance: &InstanceId, last: Option<&str>) -> Option<(String, &'static str)> {
+        loop {
+            let record = self.records.read(instance).ok()??;
+            let is_new = last.is_some_and(|last| last != record.container);
+            let seen = if record.stopped && last.is_some() && !is_new {
+                None
+            } else {
+                self.look(&record).await.ok().flatten()
+            };
+            match seen {
+                Some(_) if is_new => return Some((record.container, "all")),
+                // The same one again: the engine was away meanwhile.
+                Some(seen) if last.is_none() || is_running(&seen) => return Some((record.container, "0")),
+                _ => tokio::time::sleep(LOOK_AGAIN).await,
+            }
+        }
+    }
+
+    async fn follow_one(&self, container: &str, tail: &str) -> BoxStream<'static, LogLine> {
+        let Ok(docker) = self.docker().await else { return stream::empty().boxed() };
+        let options = LogsOptionsBuilder::default().stdout(true).stderr(true).follow(true).tail(tail).build();
+        let parts = docker.logs(container, Some(options)).boxed();
+        let lines = stream::unfold((parts, Split::default()), |(mut parts, mut split)| async move {
+            let lines = match parts.next().await {
+                Some(Ok(part)) => split.take(part),
+                // It ended; what it began to write is told once.
+                _ => Some(split.rest()).filter(|rest| !rest.is_empty())?,
+            };
+            Some((stream::iter(lines), (parts, split)))
+        });
+        lines.flatten().boxed()
     }
 }
 

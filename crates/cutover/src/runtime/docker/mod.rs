@@ -39,10 +39,11 @@ use futures_util::stream::BoxStream;
 use tokio::sync::Mutex;
 
 pub use self::connect::{Surroundings, connect};
+pub use self::engine::refused;
 use self::record::{Record, Records};
 use super::sockets;
 use crate::engine::port::{
-    Adoptable, Exit, LogLine, Progress, ReleaseOrder, Runtime, RuntimeError, Seen, StartOrder, Stopped,
+    Adoptable, Exit, LogLine, Progress, ReleaseOrder, Runtime, RuntimeError, Seen, StartOrder, Stopped, Unhealthy,
 };
 use crate::image::Images;
 
@@ -224,7 +225,7 @@ impl Runtime for DockerRuntime {
         self.guess(instance).await
     }
 
-    async fn health(&self, instance: &InstanceId) -> Result<(), String> {
+    async fn health(&self, instance: &InstanceId) -> Result<(), Unhealthy> {
         self.engine_health(instance).await
     }
 

@@ -14,7 +14,7 @@ use super::engine::{is_missing, refused};
 pub async fn provide(docker: &Docker, attachment: &Attachment) -> Result<(), Failure> {
     let name = &attachment.network;
     match docker.inspect_network(name, None).await {
-        Ok(_) => return Ok(()),
+        Ok(found) => return check_range(attachment, ranges(found.ipam)),
         Err(error) if is_missing(&error) => {}
         Err(error) => return Err(refused(format!("could not look at the network {name}"), &error)),
     }
@@ -42,6 +42,22 @@ pub async fn provide(docker: &Docker, attachment: &Attachment) -> Result<(), Fai
     }
 }
 
+/// One that is there already must have the range that was asked for: else its fixed addresses are nobody's.
+fn check_range(attachment: &Attachment, found: Vec<String>) -> Result<(), Failure> {
+    let wanted = attachment.create.as_ref().and_then(|create| create.subnet.as_ref());
+    let Some(wanted) = wanted.filter(|wanted| !found.is_empty() && !found.contains(wanted)) else { return Ok(()) };
+    let (name, found) = (&attachment.network, found.join(" and "));
+    let failure = Failure::new(format!("the network {name} has {found}, and the configuration says {wanted}"));
+    Err(failure.hint(format!(
+        "write {found} into the configuration, or `docker network rm {name}` when nobody uses it: then it is made anew"
+    )))
+}
+
+fn ranges(ipam: Option<Ipam>) -> Vec<String> {
+    let configs = ipam.and_then(|ipam| ipam.config).unwrap_or_default();
+    configs.into_iter().filter_map(|config| config.subnet).collect()
+}
+
 fn request(name: &str, spec: &NetworkSpec) -> NetworkCreateRequest {
     let config = IpamConfig {
         subnet: spec.subnet.clone(),
@@ -66,8 +82,7 @@ fn request(name: &str, spec: &NetworkSpec) -> NetworkCreateRequest {
 async fn owner_of(docker: &Docker, subnet: &str) -> Option<(String, String)> {
     let networks = docker.list_networks(None).await.ok()?;
     networks.into_iter().find_map(|network| {
-        let ranges = network.ipam?.config?.into_iter().filter_map(|config| config.subnet);
-        let taken = ranges.into_iter().find(|range| overlap(range, subnet))?;
+        let taken = ranges(network.ipam).into_iter().find(|range| overlap(range, subnet))?;
         Some((network.name?, taken))
     })
 }

@@ -12,7 +12,7 @@ use super::DockerRuntime;
 use super::engine::{is_missing, refused};
 use super::record::Record;
 use super::start::is_running;
-use crate::engine::port::{Exit, Seen};
+use crate::engine::port::{Exit, Seen, Unhealthy};
 
 /// The pause before an engine that did not answer is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
@@ -85,20 +85,25 @@ impl DockerRuntime {
     }
 
     /// What the engine's own health check says.
-    pub(super) async fn engine_health(&self, instance: &InstanceId) -> Result<(), String> {
-        let record = self.read(instance).map_err(|failure| failure.summary)?;
-        let record = record.ok_or_else(|| format!("{instance} is not known here"))?;
-        let seen = self.look(&record).await.map_err(|failure| failure.summary)?;
-        let health = seen.and_then(|seen| seen.state?.health).ok_or("its image has no health check")?;
-        match health.status {
+    pub(super) async fn engine_health(&self, instance: &InstanceId) -> Result<(), Unhealthy> {
+        let asked = |failure: Failure| Unhealthy::NotNow(failure.to_string());
+        let record = self.read(instance).map_err(asked)?;
+        let record = record.ok_or_else(|| Unhealthy::NotNow(format!("{instance} is not known here")))?;
+        let seen = self.look(&record).await.map_err(asked)?;
+        // One that has ended is not judged here.
+        let Some(seen) = seen else { return Err(Unhealthy::NotNow(format!("{} is gone", record.container))) };
+        let health = seen.state.and_then(|state| state.health);
+        match health.as_ref().and_then(|health| health.status) {
             Some(HealthStatusEnum::HEALTHY) => Ok(()),
-            Some(HealthStatusEnum::NONE | HealthStatusEnum::EMPTY) | None => {
-                Err("its image has no health check".into())
-            }
+            Some(HealthStatusEnum::NONE | HealthStatusEnum::EMPTY) | None => Err(Unhealthy::Unchecked(
+                "its image has no health check: give it one under [service.NAME.health], or ask in another way in \
+                 [service.NAME.ready]"
+                    .to_owned(),
+            )),
             Some(status) => {
-                let last = health.log.unwrap_or_default().pop().and_then(|result| result.output);
+                let last = health.and_then(|health| health.log?.pop()?.output);
                 let said = last.map(|output| output.trim().to_owned()).filter(|output| !output.is_empty());
-                Err(said.map_or_else(|| status.to_string(), |said| format!("{status}: {said}")))
+                Err(Unhealthy::NotNow(said.map_or_else(|| status.to_string(), |said| format!("{status}: {said}"))))
             }
         }
     }

@@ -19,6 +19,10 @@ use super::{DockerRuntime, network};
 use crate::engine::port::StartOrder;
 use crate::runtime::sockets;
 
+/// What a program that this host's processor cannot run means.
+pub(super) const OTHER_PROCESSOR: &str =
+    "the image is for another processor: build it for this host's (`docker version` names it)";
+
 impl DockerRuntime {
     /// Starts the instance, or finds it started.
     pub(super) async fn start_container(
@@ -159,7 +163,7 @@ fn explained(name: &str, choice: &Choice<'_>, error: &bollard::errors::Error) ->
     let failure = refused(format!("the engine did not start {name}"), error);
     let says = |text: &str| failure.summary.contains(text);
     let hint = if says("exec format error") {
-        Some("the image is for another processor: build it for this host's (`docker version` names it)".to_owned())
+        Some(OTHER_PROCESSOR.to_owned())
     } else if says("executable file not found") || says("no such file or directory") {
         Some("the image has no such program: look at `command` and `entrypoint`".to_owned())
     } else if says("port is already allocated") || says("address already in use") {
