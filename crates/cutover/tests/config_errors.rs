@@ -238,6 +238,27 @@ fn the_rollout_and_the_rest() {
 }
 
 #[test]
+fn the_strategies() {
+    let rollout = |keys: &str| format!("command = [\"./server\"]\nreplicas = 2\nrollout = {{ {keys} }}");
+    let cases = [
+        "strategy = \"rolling\", max_surge = 0",
+        "strategy = \"rolling\", batch = 0, max_surge = \"120%\", max_unavailable = -1, min_ready = 0",
+        "strategy = \"blue_green\", batch = 1, steps = [\"100%\"], hold = \"1s\"",
+        "strategy = \"canary\", steps = [\"5% for 1m\", \"25% for 1m\"]",
+        "strategy = \"canary\", steps = [\"25% for 1m\", \"5% for 1m\", \"100%\"]",
+        "strategy = \"canary\", steps = [\"25%\", \"100%\"]",
+        "strategy = \"canary\", steps = [\"5% for ever\", \"100%\"]",
+        "strategy = \"canary\", steps = [\"5% for 8d\", \"100%\"]",
+        "strategy = \"canary\", steps = [\"0% for 1m\", \"100%\"]",
+        "strategy = \"canary\", steps = []",
+        "strategy = \"recreate\", hold = \"0s\", hold_requests = 0",
+        "false_alarm = 1, tolerance = \"200%\", undecided = \"ask\"",
+    ];
+    let cases: Vec<String> = cases.into_iter().map(rollout).collect();
+    snapshot!(transcript(&cases.iter().map(String::as_str).collect::<Vec<_>>()));
+}
+
+#[test]
 fn services_that_cannot_live_together() {
     let pair = |first: &str, second: &str| {
         let service = |name: &str, keys: &str| {

@@ -161,6 +161,43 @@ fn a_canary_that_turns_bad_goes_back() {
     host.rests_on(Some(1), 2);
 }
 
+/// It passes every probe and answers one request in three with 500: only the counts tell. It goes back by itself, and the numbers
+/// can be read. Seen to fail without the comparison in the watch.
+#[test]
+fn a_release_that_answers_with_errors_goes_back() {
+    let host = host();
+    host.configure(&App { watch: "20s", ..App::default() });
+    host.done(&["deploy"]);
+    let meter = host.meter(Load { sse: 0, websockets: 0, ..load(&host) });
+    answers(&meter, 200);
+    host.configure(&App { watch: "20s", ..App::with(&["--error-rate", "33"]) });
+    host.build("2");
+    meter.allow_releases(&["1", "2"]);
+    host.run(&["deploy"]).expect(4).says(&["the new release is worse", "errors:"]);
+    meter.expect_release("1");
+    answers(&meter, 20);
+    meter.stop_blocking();
+    host.done(&["verdict", "explain"]).says(&["fail: the new release is worse", "before", "latency: not measured here"]);
+    host.rests_on(Some(1), 1);
+}
+
+/// What fails a few requests fails no more of them after the change: errors alone turn nothing back. Seen to fail with a baseline
+/// that counts no errors.
+#[test]
+fn a_release_that_is_no_worse_stays() {
+    let host = host();
+    let app = || App { watch: "3s", ..App::with(&["--error-rate", "20"]) };
+    host.configure(&app());
+    host.done(&["deploy"]);
+    let meter = host.meter(Load { sse: 0, websockets: 0, ..load(&host) });
+    answers(&meter, 400);
+    host.build("2");
+    meter.allow_releases(&["1", "2"]);
+    host.done(&["deploy"]);
+    meter.stop_blocking();
+    host.rests_on(Some(2), 1);
+}
+
 /// Two releases never overlap, and nobody is turned away: requests wait. Seen to fail without the hold in the table: 503.
 #[test]
 fn recreate_lets_requests_wait() {

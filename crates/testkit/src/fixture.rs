@@ -69,6 +69,7 @@ impl Build {
                 smoke: self.smoke.then(|| vec!["smoke".to_owned()]),
                 smoke_within: Duration::from_secs(5),
                 strategy: self.strategy.clone(),
+                ..RolloutSpec::default()
             },
         }
     }

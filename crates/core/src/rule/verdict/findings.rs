@@ -76,6 +76,17 @@ impl Findings {
     pub fn outcome(&self) -> Outcome {
         self.reason.outcome()
     }
+
+    /// What was found worse, in a line.
+    pub fn worse(&self) -> Option<String> {
+        let comparison = self.comparisons.iter().find(|comparison| comparison.worse())?;
+        Some(self.line(comparison).to_string())
+    }
+
+    fn line<'a>(&self, comparison: &'a Comparison) -> Line<'a> {
+        let when = if self.baseline == BaselineKind::Earlier { "before" } else { "at the same time" };
+        Line { comparison, when }
+    }
 }
 
 impl fmt::Display for Outcome {
@@ -120,8 +131,7 @@ impl fmt::Display for Findings {
         write!(f, "{}: {} (look {}, ", self.outcome(), self.reason, self.looks)?;
         write!(f, "after {} of {})", time(self.elapsed), time(self.length))?;
         for comparison in &self.comparisons {
-            let when = if self.baseline == BaselineKind::Earlier { "before" } else { "at the same time" };
-            write!(f, "\n  {}", Line { comparison, when })?;
+            write!(f, "\n  {}", self.line(comparison))?;
         }
         if !self.comparisons.is_empty() && self.comparisons.iter().all(|comparison| comparison.what == What::Errors) {
             f.write_str("\n  latency: not measured here")?;

@@ -138,7 +138,6 @@ fn since(now: &Counts, then: &Counts) -> Counts {
 }
 
 fn worse(findings: &Findings) -> Failure {
-    let found = findings.comparisons.iter().find(|comparison| comparison.worse());
-    let what = found.map_or_else(|| findings.reason.to_string(), ToString::to_string);
+    let what = findings.worse().unwrap_or_else(|| findings.reason.to_string());
     Failure::new(format!("the new release is worse: {what}")).hint("`cutover verdict explain` shows the numbers")
 }
