@@ -177,7 +177,11 @@ fn a_release_that_answers_with_errors_goes_back() {
     meter.expect_release("1");
     answers(&meter, 20);
     meter.stop_blocking();
-    host.done(&["verdict", "explain"]).says(&["fail: the new release is worse", "before", "latency: not measured here"]);
+    host.done(&["verdict", "explain"]).says(&[
+        "fail: the new release is worse",
+        "before",
+        "latency: not measured here",
+    ]);
     host.rests_on(Some(1), 1);
 }
 

@@ -52,7 +52,9 @@ impl ServiceState {
             (Some(Progress::Forward { step, begun }), Event::AbortAsked { by, reason }) if self.can_abort() => {
                 self.turn_back(step, begun.is_some(), Failure::new(format!("aborted by {by}: {reason}")));
             }
-            (Some(Progress::Forward { step: now, begun: Some(_) }), Event::Judged { step, judgement }) if now == *step => {
+            (Some(Progress::Forward { step: now, begun: Some(_) }), Event::Judged { step, judgement })
+                if now == *step =>
+            {
                 self.change(|deployment| drop(deployment.judged.insert(*step, judgement.as_ref().clone())));
             }
             (Some(Progress::Forward { .. }), Event::PauseAsked { by }) if self.can_abort() => {
