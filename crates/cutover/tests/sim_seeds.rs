@@ -11,12 +11,16 @@ use cutover_testkit::{Run, simulate};
 const SEEDS: u64 = 2000;
 
 /// What must occur in these seeds: a simulation that stops reaching something proves nothing about it.
-const REACHED: [&str; 26] = [
+const REACHED: [&str; 32] = [
     "event: abort_asked",
     "event: instance_back",
     "event: instance_died",
     "event: instance_retired",
+    "event: judged",
     "event: locked",
+    "event: pause_asked",
+    "event: promote_asked",
+    "event: resume_asked",
     "event: router_returned",
     "event: step_failed",
     "event: undo_done",
@@ -38,6 +42,8 @@ const REACHED: [&str; 26] = [
     "outcome: rollback done",
     "outcome: scale rolled back",
     "outcome: remove done",
+    "step: rest",
+    "step: weigh",
 ];
 
 #[test]

@@ -192,7 +192,7 @@ impl Inner {
             in_flight: count(found, false),
             streams: count(found, true),
             idle: 0,
-            served: 0,
+            served: found.served,
             failed: 0,
             errors: 0,
         });

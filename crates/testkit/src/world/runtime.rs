@@ -33,6 +33,8 @@ pub struct SimInstance {
     /// Since when the router gives it nothing new, if it ever gave it something.
     pub idle_since: Option<Timestamp>,
     pub(crate) requests: Vec<Request>,
+    /// How many it has answered.
+    pub(crate) served: u64,
 }
 
 /// Who ended an instance.
@@ -212,8 +214,17 @@ impl Inner {
         let exits =
             life.exits.map(|after| (started + Duration::from_millis(after), Exit::Code(life.code), Cause::Itself));
         let (attempt, requests) = (order.attempt, Vec::new());
-        let instance =
-            SimInstance { attempt, address, life, started, dies: exits, ended: None, idle_since: None, requests };
+        let instance = SimInstance {
+            attempt,
+            address,
+            life,
+            started,
+            dies: exits,
+            ended: None,
+            idle_since: None,
+            requests,
+            served: 0,
+        };
         self.instances.insert(id.clone(), instance);
         Ok(address)
     }

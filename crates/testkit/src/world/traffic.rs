@@ -43,7 +43,9 @@ impl Inner {
         for found in self.instances.values_mut() {
             let before = found.requests.len();
             found.requests.retain(|request| request.ends > now);
-            self.coverage.served += (before - found.requests.len()) as u64;
+            let answered = (before - found.requests.len()) as u64;
+            found.served += answered;
+            self.coverage.served += answered;
         }
     }
 
