@@ -186,6 +186,7 @@ fn with(section: &Section, key: &str, line: &str) -> String {
         ("service.NAME.route", "listen", "listen = 80"),
     ];
     const NGINX: &str = "service.NAME.route.nginx";
+    const ROLLOUT: &str = "service.NAME.rollout";
     let needed = [
         ("service.NAME.network", "name", "name = \"shop\""),
         ("accessory.NAME", "image", "image = \"db\""),
@@ -196,6 +197,12 @@ fn with(section: &Section, key: &str, line: &str) -> String {
             "variable" | "down" | "sites" => (NGINX, "file", "file = \"/etc/nginx/conf.d/web.conf\""),
             "value" => (NGINX, "variable", "variable = \"service_url\""),
             _ => (NGINX, "upstream", "upstream = \"web\""),
+        },
+        match key {
+            "batch" | "max_surge" | "max_unavailable" | "min_ready" => (ROLLOUT, "strategy", "strategy = \"rolling\""),
+            "steps" => (ROLLOUT, "strategy", "strategy = \"canary\""),
+            "hold" | "hold_requests" => (ROLLOUT, "strategy", "strategy = \"recreate\""),
+            _ => (ROLLOUT, "strategy", "strategy = \"blue_green\""),
         },
     ];
     // An nginx takes the place of an address of our own.
