@@ -247,6 +247,7 @@ fn docker_jenkins() {
 }
 
 #[test]
+#[ignore = "takes a minute, and is part of `cargo xtask soak --part examples`"]
 fn docker_jenkins_with_reloads() {
     goes_through_its_paces(&DOCKER_JENKINS, Mode::Reload);
 }
