@@ -47,10 +47,10 @@ fill_in() {
     sed -i "${args[@]}" "$file"
 }
 
-# Fills in both configurations: the name, how long a release is watched (WATCH), and what else differs.
+# Fills in all configurations: the name, how long a release is watched (WATCH), and what else differs.
 fill_in_configurations() {
     local file
-    for file in cutover.toml nginx-reload/cutover.toml; do
+    for file in $(cd "$run" && echo cutover.toml */cutover.toml); do
         fill_in "$file" "s/$(basename "$here")/$EXAMPLE/" "s/^watch = \"[^\"]*\"/watch = \"${WATCH:-10s}\"/" "$@"
     done
 }

@@ -12,8 +12,28 @@ pub const BUCKETS: usize = 128;
 
 /// Counts by duration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Written", into = "Written")]
 pub struct Histogram {
     counts: Vec<u64>,
+}
+
+/// As it is written: zeros at the end are left out, for most histograms end long before an hour.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    counts: Vec<u64>,
+}
+
+impl From<Written> for Histogram {
+    fn from(Written { counts }: Written) -> Self {
+        Self::from_counts(counts)
+    }
+}
+
+impl From<Histogram> for Written {
+    fn from(Histogram { mut counts }: Histogram) -> Self {
+        counts.truncate(counts.iter().rposition(|count| *count > 0).map_or(0, |last| last + 1));
+        Self { counts }
+    }
 }
 
 /// The bucket of a duration given in microseconds.
@@ -104,6 +124,17 @@ mod tests {
                 assert!(edge / (micros as f64 * 1000.0) <= 1.26, "{micros} µs reads as {edge} ns");
             }
         }
+    }
+
+    #[test]
+    fn it_is_written_without_the_zeros_at_its_end() {
+        let mut histogram = Histogram::default();
+        assert_eq!(serde_json::to_string(&histogram).unwrap(), r#"{"counts":[]}"#);
+        histogram.record(Duration::from_micros(2));
+        let text = serde_json::to_string(&histogram).unwrap();
+        assert_eq!(text, r#"{"counts":[0,0,0,0,1]}"#);
+        let read: Histogram = serde_json::from_str(&text).unwrap();
+        assert_eq!((&read, read.counts().len()), (&histogram, BUCKETS));
     }
 
     #[test]

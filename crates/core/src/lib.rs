@@ -9,6 +9,7 @@ pub mod failure;
 pub mod histogram;
 pub mod id;
 pub mod machine;
+pub mod pin;
 pub mod plan;
 pub mod proof;
 pub mod release;

@@ -72,4 +72,8 @@ pub struct TargetStats {
     pub failed: u64,
     /// Answers with status 500 to 599.
     pub errors: u64,
+    /// Time from when it was chosen for a request to the answer's head: what came before is not its doing. `None` before its first
+    /// answer, and where that is not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<Histogram>,
 }

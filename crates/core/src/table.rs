@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Generation, InstanceId, ReleaseNo, ServiceName};
+use crate::pin::Pin;
 use crate::spec::NginxRoute;
 use crate::unit::{ByteSize, duration};
 
@@ -58,6 +59,16 @@ pub enum Traffic {
         /// headers are replaced.
         trusted: Vec<Network>,
     },
+    /// HTTP/1.1 of any host and path, to the release that is being deployed, whether it has traffic or not. Nothing that comes
+    /// here counts as traffic of the service.
+    Preview {
+        /// The service.
+        service: ServiceName,
+        /// The release; none while none is being deployed: then there is nothing to see.
+        release: Option<ReleaseNo>,
+        /// Peers whose `X-Forwarded-*` headers are believed.
+        trusted: Vec<Network>,
+    },
     /// Connections of any protocol, all of them to one service.
     Tcp {
         /// Where they go.
@@ -99,6 +110,9 @@ pub struct Service {
     pub hold: Option<Hold>,
     /// Waits and sizes.
     pub limits: Limits,
+    /// If set, clients are bound to a release while a canary is held. Whom it does not tell apart goes by the weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<Pin>,
     /// A request that carries this secret in `cutover-token` may choose its instance with `cutover-instance`, and its answer
     /// names the instance and release that gave it. This is how the agent looks through the router.
     pub token: Option<String>,

@@ -14,6 +14,7 @@ pub mod engine;
 pub(crate) mod figure;
 pub mod image;
 pub mod init;
+pub mod metric;
 pub mod notify;
 pub mod probe;
 pub mod router;

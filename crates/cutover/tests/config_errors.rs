@@ -185,6 +185,9 @@ fn the_route() {
         "listen = 80\ntcp = true\nhosts = [\"a\"]\npath = \"/\"\nlimits = { answer = \"1s\" }",
         "listen = 80\nlimits = { connect = \"2\", max_body = \"much\", answer = \"400d\", keep_idle = 1.5 }",
         "listen = 80\nhost = \"a\"",
+        "listen = 80\npreview = \"127.0.0.1:80\"",
+        "listen = 80\npreview = \"localhost:81\"",
+        "listen = 80\ntcp = true\npreview = 81",
     ];
     let cases = cases.map(|case| {
         format!("command = [\"./server\", \"{{port}}\"]\nready = {{ tcp = true }}\n[service.web.route]\n{case}")
@@ -251,11 +254,58 @@ fn the_strategies() {
         "strategy = \"canary\", steps = [\"5% for 8d\", \"100%\"]",
         "strategy = \"canary\", steps = [\"0% for 1m\", \"100%\"]",
         "strategy = \"canary\", steps = []",
-        "strategy = \"recreate\", hold = \"0s\", hold_requests = 0",
+        "strategy = \"canary\", steps = [\"5% for 1m\", \"100%\"], by = \"ip\"",
+        "strategy = \"canary\", steps = [\"5% for 1m\", \"100%\"], by = { header = \"X User\" }",
+        "strategy = \"canary\", steps = [\"5% for 1m\", \"100%\"], by = \"cookie\" }\nroute = { listen = 80, tcp = true",
+        "strategy = \"recreate\", hold = \"0s\", hold_requests = 0, by = \"cookie\"",
         "false_alarm = 1, tolerance = \"200%\", undecided = \"ask\"",
     ];
     let cases: Vec<String> = cases.into_iter().map(rollout).collect();
     snapshot!(transcript(&cases.iter().map(String::as_str).collect::<Vec<_>>()));
+}
+
+#[test]
+fn the_figures_of_others() {
+    let cases = [
+        "",
+        "http = \"http://a\"",
+        "http = \"a:9090\"\nmax = nan",
+        "http = \"http://a\"\ncommand = [\"./server\"]\nmin = 2\nmax = 1",
+        "http = \"http://a\"\nfield = \"$.data.errors\"\nquery = \"x\"\nmin = \"1\"",
+        "prometheus = \"http://a\"\nmax = 1\nevery = \"0s\"",
+        "url = \"http://a\"\nmax = 1",
+    ];
+    let cases = cases.map(|case| format!("command = [\"./server\"]\n[service.web.rollout.metric.errors]\n{case}"));
+    snapshot!(transcript(&cases.each_ref().map(String::as_str)));
+}
+
+#[test]
+fn the_hooks() {
+    let hooks = |keys: &str| format!("command = [\"./server\"]\n[service.web.hooks]\n{keys}");
+    let cases = [
+        "before_start = []",
+        "before_start = \"./server expand\"",
+        "before_start = [\"\"]",
+        "before_start = [\"./missing\", \"expand\"]",
+        "before_start = [\"missing\"]",
+        "before_start = [\"./server\", \"{port}\", \"{artefact}\", \"{artifact}\"]",
+        "before_strat = [\"./server\"]\nafter_wach = [\"./server\"]\npre_deploy = [\"./server\"]",
+        "before_start = { command = [\"./server\"], within = 30 }",
+        "before_start = { command = [\"./server\"], within = \"0s\" }",
+        "after_watch = { command = [\"./server\"], within = \"soon\", timout = \"1s\" }",
+        "after_switch = { within = \"1m\" }",
+        "on_failure = { command = \"./server\" }",
+        "on_rollback = 7",
+        "before_build = [\"./missing\"]",
+        // A shell in front of what ends by itself hurts nobody; operators without a shell do nothing.
+        "before_start = [\"sh\", \"-c\", \"./server expand && ./server check\"]",
+        "before_start = [\"./server\", \"&&\", \"./server\"]",
+    ];
+    let cases: Vec<String> = cases.into_iter().map(hooks).collect();
+    let more =
+        ["command = [\"./server\"]\nhooks = 7", "command = [\"./server\"]\nrollout = { no_rollback_past = \"yes\" }"];
+    let all: Vec<&str> = cases.iter().map(String::as_str).chain(more).collect();
+    snapshot!(transcript(&all));
 }
 
 #[test]
@@ -278,6 +328,8 @@ fn services_that_cannot_live_together() {
         pair("route = { listen = 80, trusted = [\"10.0.0.0/8\"] }", "route = { listen = 80, path = \"/api\" }"),
         pair("ports = [8081, 8082]", "ports = [8082, 8083]"),
         pair("ports = [8081, 8082]\nroute = { listen = 8082 }", "route = { listen = 8081 }"),
+        pair("route = { listen = 80, preview = 81 }", "route = { listen = \"127.0.0.1:81\", hosts = [\"a\"] }"),
+        pair("ports = [8081, 8082]\nroute = { listen = 80, preview = 8082 }", "route = { listen = 8083 }"),
         // These two can.
         pair("route = { listen = 80, hosts = [\"a\"] }", "route = { listen = 80 }"),
         pair("route = { listen = \"127.0.0.1:80\" }", "route = { listen = \"127.0.0.2:80\" }"),

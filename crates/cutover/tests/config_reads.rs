@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use config::Folder;
 use cutover::config::keys::{Default, Key, SECTIONS, Section};
-use cutover_core::spec::{Check, Ports, ProxyRoute, RouteKind, ServiceSpec};
+use cutover_core::pin::PinBy;
+use cutover_core::rule::verdict::Bounds;
+use cutover_core::spec::{Check, MetricSource, Ports, ProxyRoute, RouteKind, ServiceSpec, Strategy};
 use cutover_core::table::Balance;
 
 const SMALL: &str = "project = \"shop\"\n[service.web]\ncommand = [\"./server\"]\n";
@@ -129,6 +131,46 @@ fn addresses_and_paths_have_one_form() {
 }
 
 #[test]
+fn a_canary_takes_requests_or_clients() {
+    let folder = Folder::new();
+    let by = |by: &str| {
+        let rollout = format!("rollout = {{ strategy = \"canary\", steps = [\"5% for 1m\", \"100%\"]{by} }}");
+        match one(&folder, &format!("{SMALL}route = {{ listen = 80 }}\n{rollout}"), None).rollout.strategy {
+            Strategy::Canary(canary) => canary.by,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(by(""), None);
+    assert_eq!(by(", by = \"request\""), None);
+    assert_eq!(by(", by = \"cookie\""), Some(PinBy::Cookie));
+    assert_eq!(by(", by = \"address\""), Some(PinBy::Address));
+    assert_eq!(by(", by = { header = \"X-User\" }"), Some(PinBy::Header("X-User".to_owned())));
+}
+
+#[test]
+fn a_figure_has_a_source_and_bounds() {
+    let folder = Folder::new();
+    let metrics = |lines: &str| {
+        let toml = format!("{SMALL}[service.web.rollout.metric.errors]\n{lines}");
+        one(&folder, &toml, None).rollout.metrics.remove(0)
+    };
+    let metric = metrics("prometheus = \"http://localhost:9090\"\nquery = \"x\"\nmax = 0.5\nmin = -1");
+    let (url, query) = ("http://localhost:9090".to_owned(), "x".to_owned());
+    assert_eq!(metric.source, MetricSource::Prometheus { url, query });
+    assert_eq!((metric.name.as_str(), metric.bounds), ("errors", Bounds { min: Some(-1.0), max: Some(0.5) }));
+    assert_eq!((metric.every, metric.timeout), (Duration::from_secs(15), Duration::from_secs(5)));
+    let metric = metrics("http = \"https://figures/{service}\"\nfield = \"/a/b\"\nmin = 1\nevery = \"1m\"");
+    assert_eq!(
+        metric.source,
+        MetricSource::Http { url: "https://figures/{service}".to_owned(), field: Some("/a/b".to_owned()) }
+    );
+    let metric = metrics("command = [\"./server\", \"x\"]\nmax = 1_000");
+    let program = folder.path().join("server").display().to_string();
+    assert_eq!(metric.source, MetricSource::Command(vec![program, "x".to_owned()]));
+    assert_eq!(metric.bounds.max, Some(1000.0));
+}
+
+#[test]
 fn the_working_directory_is_the_folder_of_the_file_unless_the_artifact_is_a_folder() {
     let folder = Folder::new();
     assert_eq!(one(&folder, SMALL, None).run.process().unwrap().directory.as_deref(), Some(folder.path()));
@@ -172,6 +214,20 @@ fn mistakes_can_be_read_by_a_machine() {
     "#);
 }
 
+/// A hook is a list, or a table with a limit; what a build makes need not be there. Seen to fail with the default for both.
+#[test]
+fn a_hook_has_a_limit() {
+    use cutover_core::spec::Hook;
+    let folder = Folder::new();
+    let hooks = "[service.web.hooks]\nbefore_start = [\"./server\", \"expand\"]\n\
+                 after_watch = { command = [\"./server\"], within = \"2h\" }\nbefore_build = [\"./server\"]";
+    let spec = one(&folder, &format!("{SMALL}artifact = \"not/built\"\n{hooks}"), None);
+    let of = |hook| (spec.rollout.hooks[&hook].command.clone(), spec.rollout.hooks[&hook].within);
+    assert_eq!(of(Hook::BeforeStart), (vec!["./server".into(), "expand".into()], Duration::from_secs(300)));
+    assert_eq!(of(Hook::AfterWatch).1, Duration::from_secs(7200));
+    assert_eq!(of(Hook::BeforeBuild).0, [folder.path().join("server").display().to_string()]);
+}
+
 /// A small file with one more line in one of its tables, in place of the line for the same key.
 fn with(section: &Section, key: &str, line: &str) -> String {
     const OF_CONTAINERS: &[&str] = &["network", "container", "health", "build", "login"];
@@ -186,12 +242,20 @@ fn with(section: &Section, key: &str, line: &str) -> String {
         ("service.NAME.route", "listen", "listen = 80"),
     ];
     const NGINX: &str = "service.NAME.route.nginx";
+    const METRIC: &str = "service.NAME.rollout.metric.NAME";
     const ROLLOUT: &str = "service.NAME.rollout";
     let needed = [
         ("service.NAME.network", "name", "name = \"shop\""),
         ("accessory.NAME", "image", "image = \"db\""),
+        ("service.NAME.hooks.before_start", "command", "command = [\"./server\"]"),
         ("notify.NAME", "kind", "kind = \"command\""),
         ("notify.NAME", "command", "command = [\"./server\"]"),
+        (METRIC, "max", "max = 1"),
+        match key {
+            "query" | "prometheus" => (METRIC, "prometheus", "prometheus = \"http://localhost\""),
+            "command" => (METRIC, "command", "command = [\"./server\"]"),
+            _ => (METRIC, "http", "http = \"http://localhost\""),
+        },
         (NGINX, "file", "file = \"/etc/nginx/conf.d/web.conf\""),
         match key {
             "variable" | "down" | "sites" => (NGINX, "file", "file = \"/etc/nginx/conf.d/web.conf\""),
@@ -201,6 +265,7 @@ fn with(section: &Section, key: &str, line: &str) -> String {
         match key {
             "batch" | "max_surge" | "max_unavailable" | "min_ready" => (ROLLOUT, "strategy", "strategy = \"rolling\""),
             "steps" => (ROLLOUT, "strategy", "strategy = \"canary\""),
+            "by" => (ROLLOUT, "strategy", "strategy = \"canary\"\nsteps = [\"5% for 1m\", \"100%\"]"),
             "hold" | "hold_requests" => (ROLLOUT, "strategy", "strategy = \"recreate\""),
             _ => (ROLLOUT, "strategy", "strategy = \"blue_green\""),
         },

@@ -11,7 +11,11 @@ use std::path::Path;
 use config::Folder;
 
 fn page() -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md")
+    page_named("configuration.md")
+}
+
+fn page_named(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name)
 }
 
 #[test]
@@ -35,6 +39,31 @@ fn every_configuration_on_the_page_loads() {
     for block in blocks {
         let loaded = Folder::new().load(block, None);
         assert!(loaded.is_ok(), "{block}\n{}", loaded.expect_err("an error"));
+    }
+}
+
+/// They are pieces: what stands around them is the same everywhere. Seen to fail with a key of theirs misspelt.
+#[test]
+fn the_pieces_on_other_pages_load() {
+    for page in ["strategies.md", "verdicts.md"] {
+        let text = std::fs::read_to_string(page_named(page)).unwrap();
+        let blocks: Vec<&str> = text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+        assert!(!blocks.is_empty(), "{page} has examples");
+        for block in blocks {
+            let folder = Folder::new();
+            folder.file("orders-per-minute.sh", "#!/bin/true\n");
+            let program = folder.path().join("orders-per-minute.sh");
+            std::fs::set_permissions(program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+            let own = "[service.web]\ncommand = [\"./server\", \"{port}\"]\n";
+            let block = if block.starts_with("[service.web]\n") {
+                block.replacen("[service.web]\n", own, 1)
+            } else {
+                format!("{own}{block}")
+            };
+            let route = if block.contains("[service.web.route]") { "" } else { "[service.web.route]\nlisten = 80\n" };
+            let loaded = folder.load(format!("project = \"shop\"\n{block}\n{route}"), None);
+            assert!(loaded.is_ok(), "{page}:\n{block}\n{}", loaded.expect_err("an error"));
+        }
     }
 }
 

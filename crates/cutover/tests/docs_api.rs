@@ -24,7 +24,7 @@ out. No value of a service's environment is ever answered. New fields may be add
 meaning within `/v1`.
 
 A `Request` names a service, what is wanted and who asks:
-`{\"service\": \"web\", \"want\": {\"want\": \"rollback\", \"to\": null}, \"by\": \"ann\"}`. What can be wanted: `deploy` and `adopt` (with a
+`{\"service\": \"web\", \"want\": {\"want\": \"rollback\", \"to\": null, \"past\": false}, \"by\": \"ann\"}`. What can be wanted: `deploy` and `adopt` (with a
 whole `spec`, as the command line makes it of the configuration), `rollback`, `restart`, `scale` (with `replicas`), `stop` and `remove`.
 
 ";

@@ -131,6 +131,33 @@ fn a_compose_service_moves_without_a_loss_and_compose_knows_its_copies() {
     }
 }
 
+/// A hook runs in the image, with the mounts and in the networks of the service, and Compose does not take it for a copy.
+#[test]
+fn a_compose_service_has_hooks() {
+    let [compose, _] = composes();
+    let project = Project::new(compose);
+    let config = std::fs::read_to_string(project.host.config()).expect("the configuration");
+    let hooks = "[service.sample.hooks]\nbefore_start = [\"/cutover\", \"--version\"]\nbefore_switch = { command = [\"/cutover\", \"sample\", \"--port\", \"0\"], within = \"2s\" }\n";
+    std::fs::write(project.host.config(), format!("{config}{hooks}")).expect("the configuration");
+    let mut command = project.host.command(&project.host.state(), &["deploy"]);
+    let mut deploy = command.env("CUTOVER_COMPOSE", &project.compose).spawn().expect("cutover runs");
+    let of_hook = until("the second hook is under way", || {
+        let mark = format!("label=cutover.state={}", project.host.state().display());
+        let words = ["ps", "--quiet", "--no-trunc", "--filter", &mark, "--filter", "label=cutover.hook"];
+        Some(docker(&words)).filter(|id| !id.is_empty() && project.of_service("app").len() == 1)
+    });
+    let network = docker(&[
+        "inspect",
+        "--format",
+        "{{range $name, $net := .NetworkSettings.Networks}}{{$name}} {{$net.DNSNames}}{{end}}",
+        &of_hook,
+    ]);
+    assert!(network.starts_with(&format!("{}_default", project.name)) && !network.contains(" app"), "{network}");
+    assert!(!project.compose(&["ps", "--quiet"]).contains(&of_hook), "Compose takes it for a copy");
+    assert_eq!(deploy.wait().expect("it ends").code(), Some(4), "its limit has passed");
+    project.host.done(&["show"]).says(&["| cutover 0", "before_switch failed", "took longer than 2s"]);
+}
+
 /// A project that runs under plain Compose comes under cutover: what runs is taken over as it is, serves through the proxy at once, and
 /// its traffic moves to the first real release without a loss. Seen to fail with an adoption that starts the container anew.
 #[test]

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used)] // Clippy lets tests unwrap, but not the functions that they share.
 
+use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -30,6 +31,19 @@ struct Example {
 enum Mode {
     Proxy,
     Reload,
+    /// Like `Proxy`, a part of the clients first.
+    Canary,
+}
+
+impl Mode {
+    /// What the examples call it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Proxy => "proxy",
+            Self::Reload => "nginx-reload",
+            Self::Canary => "canary",
+        }
+    }
 }
 
 /// What differs between the examples.
@@ -49,7 +63,7 @@ impl Example {
     fn up(kind: &Kind, mode: Mode) -> Self {
         let folder =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(kind.folder).canonicalize().unwrap();
-        let name = format!("{}-{}{}", kind.folder, std::process::id(), if mode == Mode::Reload { "-r" } else { "" });
+        let name = format!("{}-{}-{}", kind.folder, std::process::id(), &mode.name()[..1]);
         let taken: Vec<TcpListener> =
             (0..kind.ports.len() + 2).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         let ports: Vec<u16> = taken.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
@@ -60,7 +74,7 @@ impl Example {
         let binary = Path::new(env!("CARGO_BIN_EXE_cutover"));
         let mut set = |name: &str, value: String| variables.push((name.to_owned(), value));
         set("EXAMPLE", name);
-        set("MODE", if mode == Mode::Proxy { "proxy" } else { "nginx-reload" }.to_owned());
+        set("MODE", mode.name().to_owned());
         set("WATCH", "1s".to_owned());
         set("CUTOVER", binary.display().to_string());
         if kind.app_ports {
@@ -123,7 +137,11 @@ impl Example {
     fn settles(&self, kind: &Kind) {
         let alone = || {
             let status: serde_json::Value = serde_json::from_str(&self.says("cutover", &["--json", "status"])).unwrap();
-            (status["services"][0]["instances"].as_array().unwrap().len() == 1).then_some(())
+            let instances = status["services"][0]["instances"].as_array().unwrap();
+            // SERVICE.rRELEASE.NUMBER
+            let releases: BTreeSet<&str> =
+                instances.iter().filter_map(|instance| instance["instance"].as_str()?.split('.').nth(1)).collect();
+            (releases.len() == 1).then_some(())
         };
         if kind.few_places {
             until("the old release has left", alone);
@@ -165,14 +183,19 @@ fn goes_through_its_paces(kind: &Kind, mode: Mode) {
         load = Load { reused: 0, peek: 0, fresh: 12, websockets: 0, ..load };
     }
     let meter = example.meter(load);
-    for _ in 0..number("CUTOVER_EXAMPLE_ROUNDS").unwrap_or(1) {
+    let rounds = number("CUTOVER_EXAMPLE_ROUNDS").unwrap_or(1);
+    for round in 1..=rounds {
         meter.allow_releases(&["1", "2"]);
         example.says("deploy", &["2"]);
         meter.expect_release("2");
         answers(&meter, 20);
         example.settles(kind);
         meter.allow_releases(&["1", "2"]);
-        example.says("cutover", &["rollback"]);
+        // What was rolled back is not deployed again just so.
+        match round == rounds {
+            true => example.says("cutover", &["rollback"]),
+            false => example.says("deploy", &["1"]),
+        };
         meter.expect_release("1");
         answers(&meter, 20);
         example.settles(kind);
@@ -182,7 +205,11 @@ fn goes_through_its_paces(kind: &Kind, mode: Mode) {
     assert!(said.contains("is live, as before"), "{said}");
     answers(&meter, 20);
     let report = example.report(meter);
-    println!("{}{}:\n{report}", kind.folder, if mode == Mode::Reload { ", nginx reloaded" } else { "" });
+    println!(
+        "{}{}:\n{report}",
+        kind.folder,
+        if mode == Mode::Proxy { String::new() } else { format!(", {}", mode.name()) }
+    );
     assert!(report.clean(), "{report}\n{:#?}", report.failures);
 }
 
@@ -261,6 +288,12 @@ fn jar_rolling() {
 #[ignore = "takes a minute, and is part of `cargo xtask soak --part examples`"]
 fn jar_rolling_with_reloads() {
     goes_through_its_paces(&JAR_ROLLING, Mode::Reload);
+}
+
+#[test]
+#[ignore = "takes a minute, and is part of `cargo xtask soak --part examples`"]
+fn jar_rolling_as_canary() {
+    goes_through_its_paces(&JAR_ROLLING, Mode::Canary);
 }
 
 #[test]

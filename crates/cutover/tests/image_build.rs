@@ -155,7 +155,12 @@ fn a_deployment_builds_what_is_there_and_a_failing_build_deploys_nothing() {
         told
     };
     let base = busybox();
-    let ours = ["docker build", "failed", "its own message stands above; nothing was deployed"];
+    let ours = [
+        "docker build",
+        "failed",
+        "its own message stands above; nothing was deployed",
+        "release 2 of sample is live, as before",
+    ];
     let missing = format!("FROM {base} AS final\nCOPY no-such-file /\n");
     fails(&missing, &[&ours[..], &["no-such-file"]].concat());
     let words = format!("the tests of {} are red", std::process::id());

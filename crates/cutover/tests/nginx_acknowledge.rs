@@ -136,6 +136,7 @@ fn table(host: &Host, nginx: &Nginx, generation: u64, new: &Side, old: &Side) ->
         balance: Balance::default(),
         targets,
         hold: None,
+        pin: None,
         limits: Limits::default(),
         token: Some("look-through".to_owned()),
     };

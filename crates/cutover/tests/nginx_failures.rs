@@ -205,6 +205,14 @@ fn the_trouble_of_one_service_with_its_nginx_is_its_own() {
     assert_eq!(status_of(&host, "/"), Some(200));
 }
 
+/// nginx is recreated: it reads what is on disk.
+fn start_anew(nginx: &Nginx) {
+    let master = nginx.master().unwrap();
+    assert!(nginx.call(&["-s", "stop"]).status.success());
+    until("nginx has left", || (!std::path::Path::new(&format!("/proc/{master}")).exists()).then_some(()));
+    nginx.run();
+}
+
 #[test]
 fn an_edited_file_is_shown_and_kept_aside_and_an_nginx_that_starts_anew_finds_it_right() {
     let host = host();
@@ -221,11 +229,7 @@ fn an_edited_file_is_shown_and_kept_aside_and_an_nginx_that_starts_anew_finds_it
     let kept = std::fs::read_dir(host.state().join("nginx")).unwrap().flatten().map(|entry| entry.path());
     let kept: Vec<_> = kept.filter(|path| path.extension().is_some_and(|e| e == "edited")).collect();
     assert_eq!(std::fs::read_to_string(&kept[0]).unwrap(), edited);
-    // nginx is recreated: it reads what is on disk.
-    let master = nginx.master().unwrap();
-    assert!(nginx.call(&["-s", "stop"]).status.success());
-    until("nginx has left", || (!std::path::Path::new(&format!("/proc/{master}")).exists()).then_some(()));
-    nginx.run();
+    start_anew(&nginx);
     assert_eq!(status_of(&host, "/"), Some(200));
 }
 
@@ -241,7 +245,8 @@ fn a_first_deployment_takes_nothing_away_and_gives_back_what_was_there() {
     let mut theirs = theirs.spawn().unwrap();
     let file = format!("upstream app {{ server 127.0.0.1:{port}; }}\n");
     nginx.write("app.conf", &file);
-    assert!(nginx.call(&["-s", "reload"]).status.success());
+    // Not by a reload: the old workers would answer a few requests more.
+    start_anew(&nginx);
     until("theirs answers", || (status_of(&host, "/") == Some(200)).then_some(()));
     let load = Load { reused: 0, peek: 0, fresh: 4, sse: 0, websockets: 0, uploads: 0, ..host.load(200.0) };
     let meter = host.meter(load);

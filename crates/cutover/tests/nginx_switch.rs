@@ -118,6 +118,38 @@ fn down_moves_in_the_users_file_and_nothing_is_lost() {
     assert!(now.contains(&format!("localhost:{green} down;")) && now.contains(&format!("127.0.0.1:{blue};")), "{now}");
 }
 
+/// As small boards do it: one instance leaves the users' own upstream, its successor starts on its port, then the other one.
+/// Seen to fail with the connections counted of whoever has the port of one that was stopped.
+#[test]
+fn rolling_in_place_takes_one_out_at_a_time_and_nothing_is_lost() {
+    let host = host();
+    let nginx = Nginx::prepare(&host, &Conf { http: &including(&host), server: PASS });
+    let [blue, green] = two_ports(&host);
+    let theirs = format!(
+        "upstream app {{\n  least_conn;\n  server 127.0.0.1:{blue};\n  server 127.0.0.1:{green};\n  keepalive 16;\n}}\n"
+    );
+    let file = nginx.write("app.conf", &theirs);
+    nginx.run();
+    let url = format!("http://{}/", host.address());
+    let more = "strategy = \"rolling\"\nmax_surge = 0\nmax_unavailable = 1\n".to_owned();
+    configure(
+        &host,
+        &App { replicas: 2, drain: "5s", more, ..App::default() },
+        &ports([blue, green], &nginx.route(&file, &format!("down = \"app\"\nurl = {url:?}"))),
+    );
+    host.done(&["deploy"]);
+    let before = nginx.reloads();
+    let meter = host.meter(Load { reused: 0, peek: 0, fresh: 8, sse: 0, websockets: 0, ..host.load(300.0) });
+    next_release(&host, &meter, 2);
+    assert_eq!(nginx.reloads() - before, 4, "out and in again, for each of the two");
+    host.clean_report(meter);
+    assert_eq!(nginx.read("app.conf"), theirs);
+    until("only the new release is left", || {
+        let instances = host.service().instances;
+        (instances.len() == 2 && instances.iter().all(|found| found.instance.release.0 == 2)).then_some(())
+    });
+}
+
 #[test]
 fn a_site_file_is_chosen_and_nothing_is_lost() {
     let host = host();

@@ -3,7 +3,10 @@
 use std::collections::HashSet;
 
 use cutover_core::ServiceName;
+use cutover_core::pin::{POINTS, PinBy};
 use cutover_core::table::{Mode, Service, Table, Traffic};
+
+use crate::http::head::is_token;
 
 /// The heaviest weight.
 const MAX_WEIGHT: u16 = 1000;
@@ -51,6 +54,16 @@ fn check_service(service: &Service, wrong: &mut Vec<String>) {
             wrong.push(format!("instance {} has weight {weight}: use 1 to {MAX_WEIGHT}", target.instance));
         }
     }
+    if let Some(pin) = &service.pin {
+        if pin.share > POINTS {
+            wrong.push(format!("service {} gives a canary {} of {POINTS} points", service.name, pin.share));
+        }
+        if let PinBy::Header(name) = &pin.by
+            && (name.is_empty() || !name.bytes().all(is_token))
+        {
+            wrong.push(format!("service {} tells clients apart by {name:?}, which is no header", service.name));
+        }
+    }
     if service.token.as_ref().is_some_and(String::is_empty) {
         wrong.push(format!("service {} has an empty token", service.name));
     }
@@ -63,7 +76,7 @@ fn check_traffic(traffic: &Traffic, names: &HashSet<&ServiceName>, wrong: &mut V
         }
     };
     let routes = match traffic {
-        Traffic::Tcp { service } => return unknown(service),
+        Traffic::Tcp { service } | Traffic::Preview { service, .. } => return unknown(service),
         Traffic::Http { routes, .. } => routes,
     };
     routes.iter().for_each(|route| unknown(&route.service));

@@ -21,10 +21,13 @@ pub struct Router {
     pub trusted: Vec<Network>,
 }
 
+/// A route: a path, without the slash that may end it, and where it leads.
 #[derive(Debug, Clone)]
-struct Prefix {
-    path: Vec<u8>,
-    service: Arc<LiveService>,
+pub struct Prefix {
+    /// The path; empty for all paths.
+    pub path: Vec<u8>,
+    /// The service.
+    pub service: Arc<LiveService>,
 }
 
 impl Router {
@@ -49,13 +52,13 @@ impl Router {
         router
     }
 
-    /// The service for a host as it stands in the request (with a port, in any case) and a target as it is passed on.
-    pub fn find(&self, host: Option<&[u8]>, target: &[u8]) -> Option<&Arc<LiveService>> {
+    /// The route for a host as it stands in the request (with a port, in any case) and a target as it is passed on.
+    pub fn find(&self, host: Option<&[u8]>, target: &[u8]) -> Option<&Prefix> {
         let path = target.split(|&b| b == b'?').next().unwrap_or_default();
         let matching = |prefixes: &'_ [Prefix]| prefixes.iter().position(|prefix| prefix.covers(path));
         let exact = if self.exact.is_empty() { None } else { host.and_then(|host| self.host(without_port(host))) };
         let by_host = exact.and_then(|prefixes| Some(&prefixes[matching(prefixes)?]));
-        by_host.or_else(|| Some(&self.any[matching(&self.any)?])).map(|prefix| &prefix.service)
+        by_host.or_else(|| Some(&self.any[matching(&self.any)?]))
     }
 
     fn host(&self, host: &[u8]) -> Option<&[Prefix]> {
@@ -96,7 +99,8 @@ mod tests {
             .map(|(hosts, path, service)| {
                 let service = ServiceName::new(*service).unwrap();
                 let (balance, limits) = (Balance::default(), Limits::default());
-                let spec = Service { name: service.clone(), balance, targets: vec![], hold: None, limits, token: None };
+                let (name, targets, hold, pin, token) = (service.clone(), vec![], None, None, None);
+                let spec = Service { name, balance, targets, hold, limits, pin, token };
                 let live = LiveService::new(spec, Arc::new(ServiceCounts::new(1)), vec![]);
                 services.insert(service.clone(), Arc::new(live));
                 Route { hosts: hosts.iter().map(|h| (*h).to_owned()).collect(), path: (*path).to_owned(), service }
@@ -127,7 +131,8 @@ mod tests {
             ("", "*", "fallback"),
         ];
         for (host, target, service) in cases {
-            let found = router.find(Some(host.as_bytes()), target.as_bytes()).map(|s| s.spec.name.as_str());
+            let found =
+                router.find(Some(host.as_bytes()), target.as_bytes()).map(|route| route.service.spec.name.as_str());
             assert_eq!(found, Some(service), "{host} {target}");
         }
     }

@@ -1,10 +1,11 @@
 //! TCP routes: a connection goes to one target as a whole, and counts as a stream there.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use cutover_core::pin::PinBy;
 use tokio::net::TcpStream;
 
 use crate::inbox::Inbox;
@@ -16,10 +17,19 @@ use crate::upstream::connect::connect;
 use crate::worker::Worker;
 
 /// Serves a connection to its end. There is nobody to explain a refusal to: the connection is closed.
-pub async fn serve(worker: &Rc<Worker>, mut stream: TcpStream, listener: SocketAddr, mut service: Arc<LiveService>) {
+pub async fn serve(
+    worker: &Rc<Worker>,
+    mut stream: TcpStream,
+    peer: IpAddr,
+    listener: SocketAddr,
+    mut service: Arc<LiveService>,
+) {
     let slot = worker.clock.slot(listener);
     let mut inbox = Inbox::default();
     let mut tried = Vec::new();
+    // Nobody stands between: whoever connects is the client. Cookies and headers there are none.
+    let by_address = service.spec.pin.as_ref().filter(|pin| pin.by == PinBy::Address);
+    let point = by_address.map(|pin| pin.point_of(peer));
     let shard_of = |service: &LiveService, served: bool| {
         let shard = service.counts.shard(worker.index);
         if served { shard.served() } else { shard.failed() }
@@ -27,7 +37,7 @@ pub async fn serve(worker: &Rc<Worker>, mut stream: TcpStream, listener: SocketA
     let (claim, mut target) = loop {
         inbox.borrow(&worker.stock);
         let mut waiter = Waiter { worker, stream: &mut stream, inbox: &mut inbox, slot: &slot };
-        let claim: Claim = match waiter.claim(&mut service, None, &tried).await {
+        let claim: Claim = match waiter.claim(&mut service, None, point, &tried).await {
             Ok(claim) => claim,
             Err(NoClaim::Gone) => return,
             Err(NoClaim::Refused(_) | NoClaim::Exhausted) => return shard_of(&service, false),

@@ -26,7 +26,9 @@ pub(crate) async fn strike(state: &State) -> Option<Reply> {
         state.enter(Phase::Crashed);
         std::future::pending::<()>().await;
     }
-    if let Some(latency) = state.options.latency {
+    let is_cold = state.options.latency_first.is_none_or(|first| number <= first);
+    let waits = is_cold && is_unlucky(number, state.options.latency_rate);
+    if let Some(latency) = state.options.latency.filter(|_| waits) {
         tokio::time::sleep(latency).await;
     }
     if !state.is_ready() {

@@ -72,6 +72,12 @@ pub struct Options {
     /// Wait this many milliseconds before answering; `/healthz` answers at once.
     #[arg(long, env = "SAMPLE_LATENCY", value_name = "MS", value_parser = millis)]
     pub latency: Option<Duration>,
+    /// Wait like that only at this share of the requests, evenly spread.
+    #[arg(long, env = "SAMPLE_LATENCY_RATE", value_name = "PERCENT", default_value_t = 100.0)]
+    pub latency_rate: f64,
+    /// Wait like that only at the first N requests, as a program does that is yet to warm up.
+    #[arg(long, env = "SAMPLE_LATENCY_FIRST", value_name = "N")]
+    pub latency_first: Option<u64>,
     /// What to do on SIGTERM.
     #[arg(long, env = "SAMPLE_ON_TERM", value_enum, default_value_t)]
     pub on_term: OnTerm,

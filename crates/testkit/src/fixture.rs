@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use cutover_core::ServiceName;
 use cutover_core::spec::{
-    Amount, Canary, Check, LimitSpec, LogSpec, Ports, ProcessSpec, ProxyRoute, ReadySpec, RestartSpec, Rolling,
+    Amount, Canary, Check, Hook, LimitSpec, LogSpec, Ports, ProcessSpec, ProxyRoute, ReadySpec, RestartSpec, Rolling,
     RolloutSpec, RouteKind, RouteSpec, RunSpec, Secret, ServiceSpec, Share, StopSpec, Strategy, WarmUp,
 };
 use cutover_core::table::{Balance, Hold, Limits};
 
 use crate::invariants::SECRET;
-use crate::world::Life;
+use crate::world::{HookLife, Hooks, Life};
 
 /// What differs between the specifications of a simulation.
 #[derive(Debug, Clone)]
@@ -31,12 +31,26 @@ pub struct Build {
     pub port: u16,
     /// How it takes over from the release before.
     pub strategy: Strategy,
+    /// Whether it counts only together with others.
+    pub together: bool,
+    /// How its hooks go.
+    pub hooks: Hooks,
 }
 
 impl Build {
     /// One instance that lives like this.
     pub fn of(life: Life) -> Self {
-        Self { life, replicas: 1, warm_up: false, smoke: false, routed: true, port: 0, strategy: Strategy::BlueGreen }
+        Self {
+            life,
+            replicas: 1,
+            warm_up: false,
+            smoke: false,
+            routed: true,
+            port: 0,
+            strategy: Strategy::BlueGreen,
+            together: false,
+            hooks: Hooks::new(),
+        }
     }
 
     /// As many as this.
@@ -49,6 +63,12 @@ impl Build {
     #[must_use]
     pub fn by(self, strategy: Strategy) -> Self {
         Self { strategy, ..self }
+    }
+
+    /// With these hooks.
+    #[must_use]
+    pub fn with(self, hooks: &[(Hook, HookLife)]) -> Self {
+        Self { hooks: hooks.iter().copied().collect(), ..self }
     }
 
     /// The specification of a service. `salt` makes it differ from others that are built alike.
@@ -69,6 +89,7 @@ impl Build {
                 smoke: self.smoke.then(|| vec!["smoke".to_owned()]),
                 smoke_within: Duration::from_secs(5),
                 strategy: self.strategy.clone(),
+                hooks: self.hooks.iter().map(|(hook, life)| (*hook, life.spec())).collect(),
                 ..RolloutSpec::default()
             },
         }
@@ -97,7 +118,7 @@ pub fn rolling(batch: u16, surge: u16, unavailable: u16) -> Strategy {
 /// A tenth, then a half of the traffic.
 pub fn canary() -> Strategy {
     let steps = [10, 50].map(|percent| Share { percent, time: Duration::from_millis(1500) });
-    Strategy::Canary(Canary { steps: steps.to_vec() })
+    Strategy::Canary(Canary { steps: steps.to_vec(), by: None })
 }
 
 /// Requests wait meanwhile.
@@ -133,5 +154,6 @@ fn route(name: &ServiceName, port: u16) -> RouteSpec {
         balance: Balance::default(),
         trusted: Vec::new(),
         limits: Limits::default(),
+        preview: None,
     })
 }

@@ -1,10 +1,11 @@
 //! The fixed scenarios that are swept: each kind of deployment, each way to fail, each moment to abort.
 
 use cutover_core::machine::Outcome;
+use cutover_core::spec::Hook;
 
 use crate::fixture::{self, Build};
-use crate::script::{Act, Order, Script};
-use crate::world::Life;
+use crate::script::{Act, Order, Script, name};
+use crate::world::{HookLife, Life};
 
 /// A scenario and how it ends when nothing goes wrong with it.
 #[derive(Debug, Clone)]
@@ -45,6 +46,10 @@ fn good() -> Build {
 
 fn deploy(build: Build) -> Order {
     Order::at_rest(Act::Deploy(build))
+}
+
+fn of_api(order: Order) -> Order {
+    Order { service: name("api"), ..order }
 }
 
 fn scenario(name: &str, ends: Ends, setup: Vec<Order>, orders: Vec<Order>) -> Scenario {
@@ -95,8 +100,82 @@ pub fn succeeding() -> Vec<Scenario> {
             vec![deploy(good().by(fixture::recreate())), deploy(good())],
             vec![order(Act::Rollback(None))],
         ),
+        scenario(
+            "two together",
+            Ends::Done,
+            vec![deploy(good()), of_api(deploy(good()))],
+            vec![
+                deploy(Build { together: true, ..good() }),
+                of_api(Order::after(500, Act::Deploy(Build { together: true, ..good() }))),
+                Order::after(4000, Act::Agree),
+            ],
+        ),
+        scenario("with all hooks", Ends::Done, live(), vec![deploy(good().with(&all_hooks()))]),
+        scenario("first release with all hooks", Ends::Done, vec![], vec![deploy(good().with(&all_hooks()))]),
+        scenario(
+            "canary with all hooks",
+            Ends::Done,
+            live(),
+            vec![deploy(good().by(fixture::canary()).with(&all_hooks()))],
+        ),
+        scenario(
+            "recreate with all hooks",
+            Ends::Done,
+            live(),
+            vec![deploy(good().by(fixture::recreate()).with(&all_hooks()))],
+        ),
+        scenario(
+            "after_watch fails",
+            Ends::Done,
+            live(),
+            vec![deploy(good().with(&[(Hook::AfterWatch, HookLife::Fails(30))]))],
+        ),
+        scenario(
+            "after_watch hangs",
+            Ends::Done,
+            live(),
+            vec![deploy(good().with(&[(Hook::AfterWatch, HookLife::Hangs)]))],
+        ),
+        scenario(
+            "rollback of a release with hooks",
+            Ends::Done,
+            vec![deploy(good()), deploy(good().with(&all_hooks()))],
+            vec![order(Act::Rollback(None))],
+        ),
         scenario("release after a removal", Ends::Done, [live(), vec![order(Act::Remove)]].concat(), live()),
     ]
+}
+
+/// Each of the hooks that the agent runs, going well.
+fn all_hooks() -> [(Hook, HookLife); 6] {
+    use Hook::{AfterSwitch, AfterWatch, BeforeStart, BeforeSwitch, OnFailure, OnRollback};
+    [BeforeStart, BeforeSwitch, AfterSwitch, AfterWatch, OnFailure, OnRollback].map(|hook| (hook, HookLife::Ends(40)))
+}
+
+/// The same, but for one.
+fn hooks_but(hook: Hook, life: HookLife) -> Vec<(Hook, HookLife)> {
+    let all = all_hooks().into_iter();
+    all.map(|(other, ends)| if other == hook { (hook, life) } else { (other, ends) }).collect()
+}
+
+/// A second release of which a hook fails or hangs.
+fn failing_hooks() -> Vec<Scenario> {
+    let lives = [("fails", HookLife::Fails(30)), ("hangs", HookLife::Hangs)];
+    let before = [Hook::BeforeStart, Hook::BeforeSwitch, Hook::AfterSwitch];
+    let each = before.into_iter().flat_map(|hook| lives.map(|(how, life)| (hook, how, life)));
+    let one = |(hook, how, life): (Hook, &str, HookLife)| {
+        let orders = vec![deploy(good().with(&hooks_but(hook, life)))];
+        scenario(&format!("{} {how}", hook.name()), Ends::RolledBack, vec![deploy(good())], orders)
+    };
+    let crashes = || Build::of(Life { exits: Some(1500), ..Life::good() }).times(2);
+    let closing = [Hook::OnFailure, Hook::OnRollback].into_iter().flat_map(|hook| {
+        lives.map(|(how, life)| {
+            let orders = vec![deploy(crashes().with(&hooks_but(hook, life)))];
+            let name = format!("a release that crashes, and its {} {how}", hook.name());
+            scenario(&name, Ends::RolledBack, vec![deploy(good())], orders)
+        })
+    });
+    each.map(one).chain(closing).collect()
 }
 
 /// A second release that fails in each way there is, and a few of the first.
@@ -137,7 +216,7 @@ pub fn failing() -> Vec<Scenario> {
         scenario("a first release that crashes", Ends::RolledBack, vec![], vec![deploy(crashes.clone())]),
         scenario("a release after a stop that crashes", Ends::RolledBack, stopped, vec![deploy(crashes)]),
     ];
-    second.chain(others_fail).chain(others).collect()
+    second.chain(others_fail).chain(others).chain(failing_hooks()).collect()
 }
 
 /// All of them, aborted at a few moments.
@@ -164,6 +243,8 @@ pub fn aborted(after: u64) -> Vec<Scenario> {
         abort("rolling in place", live(), deploy(good().by(fixture::rolling(1, 0, 1)))),
         abort("canary", live(), deploy(good().by(fixture::canary()))),
         abort("recreate", live(), deploy(good().by(fixture::recreate()))),
+        abort("with all hooks", live(), deploy(good().with(&all_hooks()))),
+        abort("a hook that hangs", live(), deploy(good().with(&hooks_but(Hook::AfterSwitch, HookLife::Hangs)))),
         abort("rollback", two(), order(Act::Rollback(None))),
         abort("more instances", live(), order(Act::Scale(3))),
         abort("fewer instances", three(), order(Act::Scale(1))),

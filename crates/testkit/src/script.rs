@@ -1,12 +1,12 @@
 //! What people ask of the engine in a run: written down for a sweep, or drawn from the seed.
 
 use cutover::engine::Steer;
-use cutover_core::spec::Strategy;
+use cutover_core::spec::{Hook, Strategy};
 use cutover_core::{ReleaseNo, ServiceName};
 
 use crate::fixture::{self, Build};
 use crate::seed::Seed;
-use crate::world::Life;
+use crate::world::{HookLife, Hooks, Life};
 
 /// The orders of one run.
 #[derive(Debug, Clone, Default)]
@@ -52,6 +52,8 @@ pub enum Act {
     Remove,
     Abort,
     Steer(Steer),
+    /// All count that wait for each other.
+    Agree,
     Lock(u64),
     Unlock,
     /// Only waits.
@@ -85,9 +87,25 @@ impl Script {
             let service = seed.pick(services).clone();
             let when = if seed.chance(550) { When::AtRest } else { When::After(draw_pause(seed)) };
             let patience = seed.chance(60).then(|| seed.between(0, 12));
-            orders.push(Order { when, service, act: draw_act(seed), patience });
+            let act = draw_act(seed);
+            let together = matches!(&act, Act::Deploy(build) if build.together);
+            orders.push(Order { when, service, act, patience });
+            if together && seed.chance(700) {
+                orders.push(Order::after(seed.between(1000, 12_000), Act::Agree));
+            }
         }
         Self { setup: Vec::new(), orders }
+    }
+
+    /// Gives some of the deployments hooks. From a stream of its own, so that the rest of a run is drawn as it would be without.
+    pub fn draw_hooks(&mut self, seed: &mut Seed) {
+        for order in &mut self.orders {
+            if let Act::Deploy(build) = &mut order.act
+                && seed.chance(300)
+            {
+                build.hooks = draw_hooks(seed);
+            }
+        }
     }
 }
 
@@ -135,6 +153,30 @@ fn draw_build(seed: &mut Seed) -> Build {
         routed: !seed.chance(40),
         port: u16::from(seed.chance(50)),
         strategy: draw_strategy(seed),
+        together: seed.chance(120),
+        hooks: Hooks::new(),
+    }
+}
+
+/// Some of the hooks. Most go well, or hardly any deployment would get far.
+fn draw_hooks(seed: &mut Seed) -> Hooks {
+    let mut hooks = Hooks::new();
+    // `before_build` is none of the agent's business.
+    for hook in Hook::ALL.into_iter().skip(1) {
+        let (drawn, life) = (seed.chance(550), draw_hook(seed));
+        if drawn {
+            hooks.insert(hook, life);
+        }
+    }
+    hooks
+}
+
+fn draw_hook(seed: &mut Seed) -> HookLife {
+    let after = *seed.pick(&[0, 40, 400, 2500]);
+    match seed.between(0, 9) {
+        0 => HookLife::Hangs,
+        1 => HookLife::Fails(after),
+        _ => HookLife::Ends(after),
     }
 }
 

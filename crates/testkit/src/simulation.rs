@@ -71,7 +71,8 @@ impl Run {
     /// Draws a run from its seed.
     pub fn drawn(seed: u64) -> Self {
         let mut stream = Seed::new(seed);
-        let script = Script::drawn(&mut stream);
+        let mut script = Script::drawn(&mut stream);
+        script.draw_hooks(&mut Seed::new(seed ^ 0x0400_c0de));
         let length = 6000 * script.orders.len() as u64;
         Self { seed, script, faults: Faults::drawn(&mut stream, length) }
     }
@@ -145,7 +146,7 @@ impl Simulation {
         outcomes
     }
 
-    /// Whoever paused a deployment lets it go on.
+    /// Whoever paused a deployment lets it go on, and those that wait for each other count.
     async fn take_up(&mut self) {
         let paused: Vec<ServiceName> = {
             let inner = self.world.lock();
@@ -156,6 +157,8 @@ impl Simulation {
             self.wait(Duration::ZERO, |_| false).await;
             self.give(&Order { service, ..Order::at_rest(Act::Steer(Steer::Resume)) }).await;
         }
+        self.wait(PATIENCE, |inner| all_rest(inner, true)).await;
+        self.give(&Order::at_rest(Act::Agree)).await;
     }
 
     fn outcomes(&self) -> Outcomes {
@@ -180,6 +183,9 @@ impl Simulation {
         self.salt += 1;
         let salt = self.salt;
         let Some(engine) = &self.engine else { return };
+        if matches!(order.act, Act::Agree) {
+            self.world.lock().agreeing = crate::ask::awaiting(engine);
+        }
         self.world.lock().note(format!("==> {} {:?}", order.service, order.act));
         let given = async {
             let asked = crate::ask::ask(engine, order, salt);

@@ -119,7 +119,15 @@ fn table(address: SocketAddr, backend: SocketAddr) -> Result<Table, Box<dyn Erro
     Ok(Table {
         generation: Generation(1),
         listeners: vec![Listener { address, traffic: Traffic::Http { routes, trusted: vec![] } }],
-        services: vec![Service { name: service, balance, targets: vec![target], hold: None, limits, token: None }],
+        services: vec![Service {
+            name: service,
+            balance,
+            targets: vec![target],
+            hold: None,
+            limits,
+            pin: None,
+            token: None,
+        }],
         fronts: vec![],
     })
 }

@@ -42,6 +42,8 @@ enum Part {
     Latency,
     /// The five examples, both ways with nginx
     Examples,
+    /// Fifty deployments by each strategy, and the ways back
+    Strategies,
     /// The verdict rule against random traffic
     Verdict,
 }
@@ -66,6 +68,10 @@ pub fn run(soak: &Soak) -> Result<(), String> {
     }
     if wanted(Part::Examples) {
         examples(&binary)?;
+    }
+    if wanted(Part::Strategies) {
+        let variables = [("CUTOVER_ROUNDS", "50"), ("CUTOVER_RATE", "1000")];
+        tests("strategies_measure", &binary, &variables).map_err(|()| "a strategy lost something".to_owned())?;
     }
     if wanted(Part::Simulation) {
         simulation::run(soak.seeds)?;

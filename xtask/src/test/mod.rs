@@ -7,6 +7,7 @@ mod stage;
 mod tools;
 mod tree;
 
+use std::fs::File;
 use std::path::Path;
 use std::process::Command;
 
@@ -21,11 +22,39 @@ pub fn run(fast: bool) -> Result<(), String> {
     stages.run("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     stages.run("dependencies", || dependencies(&deny))?;
     if !fast {
-        stages.run("tests", || cargo(&["test", "--workspace", "--no-fail-fast"]))?;
+        stages.run("build", build)?;
+        stages.run("tests", tests)?;
         stages.run("documentation", documentation)?;
     }
     stages.summary();
     Ok(())
+}
+
+/// The examples are whole set-ups that mostly wait for something: they run beside the other tests. For the whole workspace, so that
+/// nothing is built a second time with other features.
+const EXAMPLES: [&str; 4] = ["test", "--workspace", "--test", "examples"];
+
+fn build() -> Result<(), String> {
+    cargo(&["test", "--workspace", "--no-run", "--quiet"])?;
+    cargo(&[&EXAMPLES[..], &["--no-run", "--quiet"]].concat())
+}
+
+fn tests() -> Result<(), String> {
+    let log = tools::folder().with_file_name("examples.log");
+    let file = File::create(&log).map_err(|error| format!("could not write {}: {error}", log.display()))?;
+    let errors = file.try_clone().map_err(|error| error.to_string())?;
+    let mut examples = Command::new("cargo");
+    let mut examples = examples
+        .args(EXAMPLES)
+        .stdout(file)
+        .stderr(errors)
+        .spawn()
+        .map_err(|error| format!("could not run the examples: {error}"))?;
+    let others = cargo(&["test", "--workspace", "--no-fail-fast"]);
+    let status = examples.wait().map_err(|error| format!("the examples are lost: {error}"))?;
+    println!("{}", std::fs::read_to_string(&log).unwrap_or_default());
+    others?;
+    if status.success() { Ok(()) } else { Err(format!("the examples failed: {status}")) }
 }
 
 fn cargo(arguments: &[&str]) -> Result<(), String> {

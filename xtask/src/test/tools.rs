@@ -61,7 +61,7 @@ fn install(packages: &[&str]) -> Result<(), String> {
 
 /// Compose 2 from Debian's next suite, unpacked beside the installed first version: users have either.
 fn compose_2() -> Result<(), String> {
-    let folder = tools().join("compose-2");
+    let folder = folder().join("compose-2");
     if folder.join("usr/libexec/docker/cli-plugins/docker-compose").is_file() {
         return Ok(());
     }
@@ -76,7 +76,7 @@ fn compose_2() -> Result<(), String> {
 }
 
 /// Where tools are kept that are not installed.
-fn tools() -> PathBuf {
+pub(super) fn folder() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
     std::path::absolute(target.join("tools")).unwrap_or(target)
 }
@@ -87,7 +87,7 @@ fn deny() -> Result<PathBuf, String> {
     if runs(&installed) {
         return Ok(installed);
     }
-    let root = tools();
+    let root = folder();
     let built = root.join("bin/cargo-deny");
     if runs(&built) {
         return Ok(built);

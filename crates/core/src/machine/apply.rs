@@ -5,6 +5,7 @@ use super::state::{Deployment, Duty, Instance, Last, Lock, Mark, Progress, Relea
 use crate::failure::Failure;
 use crate::id::{InstanceId, ReleaseNo};
 use crate::plan::{Kind, Plan, Step};
+use crate::spec::Hook;
 use crate::unit::Timestamp;
 
 /// An event that cannot follow what came before it. Live it would be a mistake of ours; in a journal that is read back it
@@ -18,6 +19,10 @@ pub struct Inconsistent {
     pub service: crate::id::ServiceName,
     /// What does not fit.
     pub reason: String,
+}
+
+fn undone(failure: Failure, aborted: bool) -> Progress {
+    Progress::Undone { failure, aborted, hook: 0, begun: None }
 }
 
 impl ServiceState {
@@ -57,6 +62,7 @@ impl ServiceState {
             {
                 self.change(|deployment| drop(deployment.judged.insert(*step, judgement.as_ref().clone())));
             }
+            (Some(Progress::Forward { step: now, begun: Some(_) }), Event::Asked { step, .. }) if now == *step => {}
             (Some(Progress::Forward { .. }), Event::PauseAsked { by }) if self.can_abort() => {
                 self.change(|deployment| deployment.paused = deployment.paused.take().or(Some((at, by.clone()))));
             }
@@ -69,6 +75,9 @@ impl ServiceState {
                     deployment.promoted = true;
                 });
             }
+            (Some(Progress::Forward { step, begun: Some(_) }), Event::Agreed { .. }) if self.observes_last(step) => {
+                self.go(Progress::Forward { step: step + 1, begun: None });
+            }
             (
                 Some(Progress::Undoing { step: now, begun: None, failure, aborted }),
                 Event::UndoStarted { step, until },
@@ -76,10 +85,25 @@ impl ServiceState {
                 self.undo_effect(*step, at);
                 self.go(Progress::Undoing { step: *step, begun: Some(*until), failure, aborted });
             }
+            // It is told beside the end of its step.
+            (Some(Progress::Forward { step, begun: Some(_) }), Event::HookEnded { hook, .. })
+                if self.plan().is_some_and(|plan| plan.steps[step].name() == hook.name()) => {}
+            (
+                Some(Progress::Undone { failure, aborted, hook, begun: None }),
+                Event::HookStarted { hook: named, until },
+            ) if self.closes_with(hook, aborted, *named) => {
+                self.go(Progress::Undone { failure, aborted, hook, begun: Some(*until) });
+            }
+            (
+                Some(Progress::Undone { failure, aborted, hook, begun: Some(_) }),
+                Event::HookEnded { hook: named, .. },
+            ) if self.closes_with(hook, aborted, *named) => {
+                self.go(Progress::Undone { failure, aborted, hook: hook + 1, begun: None });
+            }
             (Some(Progress::Undoing { step: now, failure, aborted, .. }), Event::UndoDone { step }) if now == *step => {
                 self.go(match step.checked_sub(1) {
                     Some(step) => Progress::Undoing { step, begun: None, failure, aborted },
-                    None => Progress::Undone { failure, aborted },
+                    None => undone(failure, aborted),
                 });
             }
             (
@@ -114,7 +138,13 @@ impl ServiceState {
     fn begin(&mut self, at: Timestamp, event: &Event) {
         let Event::Planned { deployment: id, plan, by, deadline, fingerprint, baseline } = event else { return };
         if let (Kind::Deploy | Kind::Adopt, Some(release)) = (plan.kind, plan.to) {
-            let made = ReleaseState { deployment: *id, made: at, fingerprint: fingerprint.clone(), mark: Mark::New };
+            let made = ReleaseState {
+                deployment: *id,
+                made: at,
+                fingerprint: fingerprint.clone(),
+                mark: Mark::New,
+                tried: false,
+            };
             self.releases.insert(release, made);
             self.last_release = self.last_release.max(release);
         }
@@ -158,9 +188,11 @@ impl ServiceState {
                 self.assign(to, Duty::Serving);
                 self.assign(from, Duty::Standby);
                 self.routed = plan.to.or(self.routed);
+                self.tried(to);
             }
             Step::Weigh { instances, percent, .. } => {
                 self.assign(instances, Duty::Canary { percent: *percent });
+                self.tried(instances);
             }
             Step::Rest { instances, streams } => self.assign(instances, Duty::Resting { until: at + *streams }),
             Step::Commit { live } => self.commit_to(&plan, *live),
@@ -175,6 +207,9 @@ impl ServiceState {
         }
         self.mark(live, Mark::Good);
         self.live = live;
+        if plan.no_rollback_past {
+            self.not_before = self.not_before.max(live);
+        }
     }
 
     fn done_effect(&mut self, step: usize) {
@@ -231,7 +266,9 @@ impl ServiceState {
             (Progress::Forward { step, begun: None }, Outcome::Done) => {
                 Some(*step) == self.plan().map(|p| p.steps.len())
             }
-            (Progress::Undone { .. }, Outcome::RolledBack { .. }) => true,
+            (Progress::Undone { hook, aborted, .. }, Outcome::RolledBack { .. }) => {
+                Some(*hook) == self.plan().map(|p| p.closing(*aborted).count())
+            }
             _ => false,
         };
         let deployment = self.deployment.take().filter(|_| ends);
@@ -254,7 +291,7 @@ impl ServiceState {
         let last_begun = if begun { Some(step) } else { step.checked_sub(1) };
         self.go(match last_begun {
             Some(step) => Progress::Undoing { step, begun: None, failure, aborted: true },
-            None => Progress::Undone { failure, aborted: true },
+            None => undone(failure, true),
         });
     }
 
@@ -268,8 +305,17 @@ impl ServiceState {
         }
     }
 
+    /// Whether this is the hook that is next after the deployment was turned back.
+    fn closes_with(&self, hook: usize, aborted: bool, named: Hook) -> bool {
+        self.plan().is_some_and(|plan| plan.closing(aborted).nth(hook).is_some_and(|call| call.hook == named))
+    }
+
     fn plan(&self) -> Option<Plan> {
         self.deployment.as_ref().map(|deployment| deployment.plan.clone())
+    }
+
+    fn observes_last(&self, step: usize) -> bool {
+        self.deployment.as_ref().is_some_and(|deployment| deployment.observes_last(step))
     }
 
     fn stands_still(&self) -> bool {
@@ -286,6 +332,12 @@ impl ServiceState {
             if let Some(instance) = self.instances.get_mut(id).filter(|instance| instance.duty != Duty::Gone) {
                 instance.duty = duty;
             }
+        }
+    }
+
+    fn tried(&mut self, instances: &[InstanceId]) {
+        if let Some(state) = instances.first().and_then(|id| self.releases.get_mut(&id.release)) {
+            state.tried = true;
         }
     }
 

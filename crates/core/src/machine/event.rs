@@ -9,6 +9,7 @@ use crate::id::{DeploymentId, InstanceId, ReleaseNo};
 use crate::plan::Plan;
 use crate::proof::{Baseline, Proof};
 use crate::rule::verdict;
+use crate::spec::Hook;
 use crate::unit::Timestamp;
 
 /// One thing that happened, or is about to be done. Once written it never changes.
@@ -58,6 +59,17 @@ pub enum Event {
         /// What is known by now.
         judgement: Box<Judgement>,
     },
+    /// Somebody outside was asked for a figure about the new release, and what came differs from what came before.
+    Asked {
+        /// The step that observes it.
+        step: usize,
+        /// Which figure.
+        metric: String,
+        /// What it means.
+        outcome: verdict::Outcome,
+        /// What was answered, and what is allowed.
+        said: String,
+    },
     /// Somebody wants the deployment undone.
     AbortAsked {
         /// Who.
@@ -78,6 +90,11 @@ pub enum Event {
     /// Somebody wants all traffic on the new release, without further holds.
     PromoteAsked {
         /// Who.
+        by: String,
+    },
+    /// All that are deployed together with it have been observed, too: it counts.
+    Agreed {
+        /// Who asked for them.
         by: String,
     },
     /// A step is about to be undone.
@@ -103,6 +120,20 @@ pub enum Event {
     UndoRetried {
         /// Who.
         by: String,
+    },
+    /// A hook is about to run after the deployment was turned back. One that is a step has begun with that.
+    HookStarted {
+        /// Which.
+        hook: Hook,
+        /// When it must have ended.
+        until: Timestamp,
+    },
+    /// A hook has ended, well or not.
+    HookEnded {
+        /// Which.
+        hook: Hook,
+        /// What it came to.
+        report: Box<HookReport>,
     },
     /// The deployment is over.
     Ended {
@@ -179,6 +210,17 @@ pub struct Judgement {
     pub memory: verdict::Memory,
     /// What the last look found.
     pub findings: Option<verdict::Findings>,
+}
+
+/// What a hook came to.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct HookReport {
+    /// Why it failed, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// The first and the last lines that it wrote, without secrets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub output: Vec<String>,
 }
 
 /// How a deployment ended.

@@ -20,7 +20,7 @@ mod state;
 mod tests;
 
 pub use apply::Inconsistent;
-pub use event::{Event, Judgement, Outcome, Record};
+pub use event::{Event, HookReport, Judgement, Outcome, Record};
 pub use next::Next;
 pub use route::{RouteConflict, table};
 pub use state::{Deployment, Duty, Instance, Last, Lock, Mark, Progress, ReleaseState, ServiceState};

@@ -2,7 +2,7 @@
 
 use super::event::Outcome;
 use super::state::{Progress, ServiceState};
-use crate::plan::Step;
+use crate::plan::{HookCall, Step};
 use crate::unit::Timestamp;
 
 /// What is to be done next with a service's deployment.
@@ -22,6 +22,10 @@ pub enum Next {
     Undo(usize, Timestamp),
     /// There is nothing to undo in this step: record it as undone.
     SkipUndo(usize),
+    /// Record that a hook begins, of those that run when all is undone.
+    BeginHook(HookCall),
+    /// Run that hook, again if need be, until this time.
+    RunHook(HookCall, Timestamp),
     /// Record this end.
     End(Outcome),
 }
@@ -39,8 +43,12 @@ impl ServiceState {
             Progress::Undoing { step, begun: Some(until), .. } => Next::Undo(*step, *until),
             Progress::Undoing { step, begun: None, .. } if steps[*step].has_undo() => Next::BeginUndo(*step),
             Progress::Undoing { step, begun: None, .. } => Next::SkipUndo(*step),
-            Progress::Undone { failure, aborted } => {
-                Next::End(Outcome::RolledBack { failure: failure.clone(), aborted: *aborted })
+            Progress::Undone { failure, aborted, hook, begun } => {
+                match (deployment.plan.closing(*aborted).nth(*hook), begun) {
+                    (Some(call), None) => Next::BeginHook(call.clone()),
+                    (Some(call), Some(until)) => Next::RunHook(call.clone(), *until),
+                    (None, _) => Next::End(Outcome::RolledBack { failure: failure.clone(), aborted: *aborted }),
+                }
             }
             Progress::Stuck { .. } => Next::Nothing,
         }
@@ -63,7 +71,10 @@ impl ServiceState {
         Some(match &deployment.progress {
             Progress::Forward { step, .. } => name(*step).to_owned(),
             Progress::Undoing { step, .. } => format!("undo {}", name(*step)),
-            Progress::Undone { .. } => "end".to_owned(),
+            Progress::Undone { aborted, hook, .. } => {
+                let call = deployment.plan.closing(*aborted).nth(*hook);
+                call.map_or("end", |call| call.hook.name()).to_owned()
+            }
             Progress::Stuck { step, .. } => format!("stuck at undo {}", name(*step)),
         })
     }

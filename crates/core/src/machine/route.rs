@@ -1,11 +1,16 @@
 //! The route table that the states of all services add up to.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use super::state::{Duty, Instance, ServiceState};
-use crate::id::{Generation, ServiceName};
+use super::state::{Duty, Instance, Progress, ServiceState};
+use crate::id::{Generation, ReleaseNo, ServiceName};
+use crate::pin::{POINTS, Pin};
 use crate::spec::{ProxyRoute, RouteKind, RouteSpec};
 use crate::table::{Front, Hold, Limits, Listener, Mode, Route, Service, Table, Target, Traffic};
+
+/// How much longer than the holds of a canary a cookie lives: it may be paused meanwhile.
+const COOKIE_MARGIN: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Two services want the same traffic.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,11 +29,14 @@ pub fn table(
     token: Option<&str>,
     hold: &Hold,
 ) -> Table {
-    let mut table = Table { generation, ..Table::default() };
+    let (mut table, mut previews) = (Table { generation, ..Table::default() }, Vec::new());
     for (state, route) in services {
         if let Some(route) = route {
             match route {
-                RouteSpec::Proxy(route) => drop(add_route(&mut table.listeners, &state.name, route)),
+                RouteSpec::Proxy(route) => {
+                    drop(add_route(&mut table.listeners, &state.name, route));
+                    previews.extend(preview(state, route));
+                }
                 RouteSpec::Nginx(nginx) => {
                     let (service, nginx) = (state.name.clone(), nginx.as_ref().clone());
                     table.fronts.push(Front { service, nginx, serving: state.serving() });
@@ -37,6 +45,8 @@ pub fn table(
             table.services.push(service(state, route.proxy(), token, hold));
         }
     }
+    // Behind all routes: a preview never takes the place of one.
+    previews.into_iter().for_each(|preview| drop(add_preview(&mut table.listeners, preview)));
     table
 }
 
@@ -51,10 +61,44 @@ impl Table {
         }
         others.retain(|listener| match &listener.traffic {
             Traffic::Http { routes, .. } => !routes.is_empty(),
-            Traffic::Tcp { service } => service != name,
+            Traffic::Tcp { service } | Traffic::Preview { service, .. } => service != name,
         });
-        add_route(&mut others, name, route).err()
+        let address = route.preview.map(|address| {
+            let traffic = Traffic::Preview { service: name.clone(), release: None, trusted: Vec::new() };
+            Listener { address, traffic }
+        });
+        let added = add_route(&mut others, name, route);
+        added.and_then(|()| address.map_or(Ok(()), |preview| add_preview(&mut others, preview))).err()
     }
+}
+
+impl ServiceState {
+    /// The release that is being deployed and can be looked at, and where.
+    pub fn previewed(&self) -> Option<(SocketAddr, ReleaseNo)> {
+        let deployment = self.deployment.as_ref()?;
+        let goes_on = matches!(deployment.progress, Progress::Forward { step, .. } if step <= deployment.plan.commit());
+        Some((deployment.plan.preview?, deployment.plan.to?)).filter(|_| goes_on)
+    }
+}
+
+/// Where a service is previewed: at the address of the release that is being deployed; at that of its route while none is.
+fn preview(state: &ServiceState, route: &ProxyRoute) -> Option<Listener> {
+    let (address, release) = match state.previewed() {
+        Some((address, release)) => (address, Some(release)),
+        None => (route.preview?, None),
+    };
+    let traffic = Traffic::Preview { service: state.name.clone(), release, trusted: route.trusted.clone() };
+    Some(Listener { address, traffic })
+}
+
+fn add_preview(listeners: &mut Vec<Listener>, preview: Listener) -> Result<(), RouteConflict> {
+    let taken = listeners.iter().find(|listener| overlaps(listener.address, preview.address));
+    if let (Some(taken), Traffic::Preview { service, .. }) = (taken, &preview.traffic) {
+        let owner = owner(&taken.traffic, service);
+        return Err(RouteConflict { wanted: preview.address.to_string(), owner });
+    }
+    listeners.push(preview);
+    Ok(())
 }
 
 fn add_route(listeners: &mut Vec<Listener>, name: &ServiceName, spec: &ProxyRoute) -> Result<(), RouteConflict> {
@@ -91,7 +135,7 @@ fn new_traffic(kind: &RouteKind, name: &ServiceName, spec: &ProxyRoute) -> Traff
 
 fn owner(traffic: &Traffic, fallback: &ServiceName) -> ServiceName {
     match traffic {
-        Traffic::Tcp { service } => service.clone(),
+        Traffic::Tcp { service } | Traffic::Preview { service, .. } => service.clone(),
         Traffic::Http { routes, .. } => routes.first().map_or(fallback, |route| &route.service).clone(),
     }
 }
@@ -120,6 +164,7 @@ fn service(state: &ServiceState, route: Option<&ProxyRoute>, token: Option<&str>
         targets: state.instances.iter().filter_map(target).collect(),
         hold: hold_of(state, hold),
         limits: route.map_or_else(Limits::default, |route| route.limits.clone()),
+        pin: pin_of(state),
         token: token.map(str::to_owned),
     }
 }
@@ -140,10 +185,7 @@ impl Weights {
             state.instances.values().filter(|i| of(i) && i.down.is_none() && i.address.is_some()).count() as u64
         };
         let (canaries, others) = (up(Instance::is_canary), up(|instance| instance.duty == Duty::Serving));
-        let percent = state.instances.values().find_map(|instance| match instance.duty {
-            Duty::Canary { percent } => Some(u64::from(percent)),
-            _ => None,
-        });
+        let percent = canary(state).map(|(_, percent)| u64::from(percent));
         let Some(percent) = percent.filter(|_| canaries > 0 && others > 0) else { return Self { canary: 1, other: 1 } };
         let (canary, other) = (percent * others, (100 - percent) * canaries);
         let divisor = gcd(canary, other).max(1);
@@ -161,6 +203,23 @@ impl Weights {
             mode => mode,
         }
     }
+}
+
+/// The release that is tried out, and its share in percent.
+fn canary(state: &ServiceState) -> Option<(ReleaseNo, u8)> {
+    state.instances.iter().find_map(|(id, instance)| match instance.duty {
+        Duty::Canary { percent } => Some((id.release, percent)),
+        _ => None,
+    })
+}
+
+/// How clients are bound to a release while there is a canary.
+fn pin_of(state: &ServiceState) -> Option<Pin> {
+    let deployment = state.deployment.as_ref()?;
+    let (release, percent) = canary(state)?;
+    let by = deployment.plan.pin.clone()?;
+    let share = u16::from(percent) * (POINTS / 100);
+    Some(Pin { by, release, share, deployment: deployment.id, life: deployment.plan.holds() + COOKIE_MARGIN })
 }
 
 fn gcd(a: u64, b: u64) -> u64 {

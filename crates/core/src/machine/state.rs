@@ -38,6 +38,9 @@ pub struct ServiceState {
     pub last: Option<Last>,
     /// Whether the service was removed; nothing of it is left but its history.
     pub removed: bool,
+    /// The newest release that has closed the way back to those before it.
+    #[serde(default)]
+    pub not_before: Option<ReleaseNo>,
 }
 
 /// What is known about a release.
@@ -51,6 +54,9 @@ pub struct ReleaseState {
     pub fingerprint: Option<String>,
     /// How it fared.
     pub mark: Mark,
+    /// Whether it has had any traffic.
+    #[serde(default)]
+    pub tried: bool,
 }
 
 /// How a release fared.
@@ -187,6 +193,11 @@ impl Deployment {
         self.paused.is_some() && self.plan.hold.is_none()
     }
 
+    /// Whether this step, which observes the new release, is the last before a commit that others take part in.
+    pub fn observes_last(&self, step: usize) -> bool {
+        self.plan.together && step + 1 == self.plan.commit()
+    }
+
     /// Whether its holds are passed over from here on.
     pub fn passes_over(&self, step: usize) -> bool {
         self.promoted && step < self.plan.last_shift()
@@ -215,12 +226,16 @@ pub enum Progress {
         /// Whether somebody asked for it.
         aborted: bool,
     },
-    /// All steps are undone.
+    /// All steps are undone. What is left are the hooks that run then ([`Plan::closing`]).
     Undone {
         /// Why.
         failure: Failure,
         /// Whether somebody asked for it.
         aborted: bool,
+        /// How many of the hooks have ended.
+        hook: usize,
+        /// Whether the next has begun, and when it must have ended.
+        begun: Option<Timestamp>,
     },
     /// An undo failed; a person must look.
     Stuck {
@@ -276,6 +291,7 @@ impl ServiceState {
             last_release: ReleaseNo(0),
             last: None,
             removed: false,
+            not_before: None,
         }
     }
 

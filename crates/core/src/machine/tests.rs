@@ -1,5 +1,7 @@
 //! Tables and properties of the machine. Nothing here performs anything: the outcomes of steps are drawn.
 
+mod tables;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -27,7 +29,7 @@ impl Run {
     /// With a live release of two instances.
     fn live() -> Self {
         let mut run = Self::new();
-        run.begin(plan::deploy(&run.state, None, desired(&spec())).unwrap());
+        run.begin(plan::deploy(&run.state, desired(&spec())).unwrap());
         run.finish();
         run
     }
@@ -66,6 +68,8 @@ impl Run {
             Next::BeginUndo(step) => Event::UndoStarted { step, until },
             Next::Undo(step, _) if fails => Event::UndoFailed { step, failure: failure() },
             Next::Undo(step, _) | Next::SkipUndo(step) => Event::UndoDone { step },
+            Next::BeginHook(call) => Event::HookStarted { hook: call.hook, until },
+            Next::RunHook(call, _) => Event::HookEnded { hook: call.hook, report: Box::default() },
             Next::End(outcome) => Event::Ended { outcome, proof: None },
         };
         self.take(event);
@@ -94,11 +98,54 @@ impl Run {
 }
 
 fn desired(spec: &crate::spec::ServiceSpec) -> Desired<'_> {
-    Desired { spec, fingerprint: None, again: false }
+    Desired { spec, fingerprint: None, same: &[], again: false, together: false }
 }
 
 fn failure() -> Failure {
     Failure::new("it did not work")
+}
+
+/// With a command at each place.
+fn hooked() -> crate::spec::ServiceSpec {
+    let mut spec = spec();
+    let hook = |hook| (hook, crate::spec::HookSpec { command: vec!["hook".into()], within: Default::default() });
+    spec.rollout.hooks = crate::spec::Hook::ALL.into_iter().map(hook).collect();
+    spec.rollout.no_rollback_past = true;
+    spec
+}
+
+/// When it is undone its hooks run one after the other, each announced, and only then does it end. Seen to fail with the end taken
+/// while one was left.
+#[test]
+fn what_is_left_after_the_undo_runs_before_the_end() {
+    use crate::spec::Hook::{OnFailure, OnRollback};
+    let closing = |aborted: bool| {
+        let mut run = Run::live();
+        run.begin(plan::deploy(&run.state, desired(&hooked())).unwrap());
+        (0..9).for_each(|_| run.go(false));
+        if aborted {
+            run.take(abort())
+        } else {
+            run.go(true)
+        }
+        assert!(run.state.not_before.is_none(), "the way back is closed by the commit only");
+        run.finish();
+        let started =
+            |record: &Record| if let Event::HookStarted { hook, .. } = record.event { Some(hook) } else { None };
+        run.records.iter().filter_map(started).collect::<Vec<_>>()
+    };
+    assert_eq!(closing(false), [OnFailure, OnRollback]);
+    assert_eq!(closing(true), [OnRollback]);
+    let mut run = Run::live();
+    run.begin(plan::deploy(&run.state, desired(&hooked())).unwrap());
+    run.take(abort());
+    let outcome = Outcome::RolledBack { failure: failure(), aborted: true };
+    let early = run.record(Event::Ended { outcome, proof: None });
+    assert!(run.state.apply(&early).is_err(), "it ended before its hook");
+    run.finish();
+    run.begin(plan::deploy(&run.state, desired(&hooked())).unwrap());
+    run.finish();
+    assert_eq!(run.state.not_before, run.state.live);
 }
 
 fn abort() -> Event {
@@ -108,7 +155,8 @@ fn abort() -> Event {
 /// A plan of each kind, from a service with a live release and one before it.
 fn plans(state: &ServiceState) -> Vec<Plan> {
     vec![
-        plan::deploy(state, None, desired(&spec())).unwrap(),
+        plan::deploy(state, desired(&spec())).unwrap(),
+        plan::deploy(state, desired(&hooked())).unwrap(),
         plan::restart(state, Kind::Rollback, &release(1)).unwrap(),
         plan::restart(state, Kind::Restart, &release(1)).unwrap(),
         plan::scale(state, &release(1), 4).unwrap(),
@@ -179,7 +227,7 @@ fn row(run: &Run) -> String {
 fn each_event_fits_where_it_may_follow_and_nowhere_else() {
     let mut run = Run::new();
     let mut table = vec![("nothing begun", row(&run))];
-    run.begin(plan::deploy(&run.state, None, desired(&spec())).unwrap());
+    run.begin(plan::deploy(&run.state, desired(&spec())).unwrap());
     table.push(("step 0 to begin", row(&run)));
     run.go(false);
     table.push(("step 0 at work", row(&run)));
@@ -208,7 +256,7 @@ fn each_event_fits_where_it_may_follow_and_nowhere_else() {
 #[test]
 fn what_has_committed_neither_fails_nor_is_aborted() {
     let mut run = Run::live();
-    run.begin(plan::deploy(&run.state, None, desired(&spec())).unwrap());
+    run.begin(plan::deploy(&run.state, desired(&spec())).unwrap());
     while !run.committed() {
         run.go(false);
     }
@@ -254,7 +302,7 @@ fn a_deployment_after_a_stop_that_is_undone_leaves_the_route() {
     run.finish();
     let routed = run.state.routed;
     assert!(routed.is_some() && run.state.live.is_none(), "a stopped service keeps its route");
-    run.begin(plan::deploy(&run.state, None, desired(&spec())).unwrap());
+    run.begin(plan::deploy(&run.state, desired(&spec())).unwrap());
     while !matches!(run.state.next(), Next::Perform(step, _) if matches!(run.step(step), Step::Watch { .. })) {
         run.go(false);
     }

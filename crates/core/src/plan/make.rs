@@ -3,9 +3,9 @@
 use super::strategy::Move;
 use super::{Kind, Plan, Refusal, Step};
 use crate::id::{InstanceId, ReleaseNo};
-use crate::machine::{Duty, Instance, Mark, Progress, ServiceState};
+use crate::machine::{Duty, Instance, Mark, Progress, ReleaseState, ServiceState};
 use crate::release::Release;
-use crate::spec::{ServiceSpec, Strategy};
+use crate::spec::{RouteSpec, ServiceSpec, Strategy};
 
 /// How many ended instances are kept for inspection.
 const KEPT_INSTANCES: usize = 5;
@@ -17,19 +17,25 @@ pub struct Desired<'a> {
     pub spec: &'a ServiceSpec,
     /// The digest of what it runs, if it has one.
     pub fingerprint: Option<&'a str>,
-    /// Deploy it even if nothing has changed, or if it failed before.
+    /// The releases that are kept and the same as this, oldest first.
+    pub same: &'a [ReleaseNo],
+    /// Deploy it even if nothing has changed, or if it went back before.
     pub again: bool,
+    /// Commit it only together with others.
+    pub together: bool,
 }
 
-/// Plans a new release. `live` is the release that serves now.
-pub fn deploy(state: &ServiceState, live: Option<&Release>, desired: Desired<'_>) -> Result<Plan, Refusal> {
+/// Plans a new release.
+pub fn deploy(state: &ServiceState, desired: Desired<'_>) -> Result<Plan, Refusal> {
     refuse_if_occupied(state)?;
-    if let Some(live) = live.filter(|live| !desired.again && live.same_as(desired.spec, desired.fingerprint)) {
-        return Err(Refusal::Unchanged { service: state.name.clone(), release: live.number });
+    if !desired.again {
+        refuse_what_was_here(state, desired.same)?;
     }
     let release = ReleaseNo(state.last_release.0 + 1);
     let mut plan = move_to(state, Kind::Deploy, release, desired.spec)?;
     plan.steps.insert(0, Step::Prepare { release });
+    plan.together = desired.together;
+    super::hooks::weave(&mut plan, release, &desired.spec.rollout);
     if desired.fingerprint.is_none() {
         plan.notes.push("it runs in place: going back restores command and environment, not files".to_owned());
     }
@@ -54,17 +60,23 @@ pub fn adopt(state: &ServiceState, spec: &ServiceSpec, running: usize) -> Result
     Ok(plan)
 }
 
-/// Plans the way back to an earlier release: the newest that served before the live one, or the one that is named.
-pub fn rollback(state: &ServiceState, to: Option<ReleaseNo>) -> Result<ReleaseNo, Refusal> {
+/// Plans the way back to an earlier release: the newest that served before the live one, or the one that is named. `past`:
+/// also past a release that closed the way.
+pub fn rollback(state: &ServiceState, to: Option<ReleaseNo>, past: bool) -> Result<ReleaseNo, Refusal> {
     refuse_if_occupied(state)?;
     let service = || state.name.clone();
     let kept = state.kept_releases();
-    match to {
-        Some(release) if kept.contains(&release) => Ok(release),
-        Some(release) => Err(Refusal::UnknownRelease { service: service(), release, kept }),
+    let release = match to {
+        Some(release) if kept.contains(&release) => release,
+        Some(release) => return Err(Refusal::UnknownRelease { service: service(), release, kept }),
         None => {
-            state.earlier_releases().first().copied().ok_or_else(|| Refusal::NothingToRollBackTo { service: service() })
+            let newest = state.earlier_releases().first().copied();
+            newest.ok_or_else(|| Refusal::NothingToRollBackTo { service: service() })?
         }
+    };
+    match state.not_before.filter(|closed| !past && release < *closed) {
+        Some(closed) => Err(Refusal::NoWayPast { service: service(), release, closed }),
+        None => Ok(release),
     }
 }
 
@@ -149,6 +161,22 @@ fn refuse_if_occupied(state: &ServiceState) -> Result<(), Refusal> {
     })
 }
 
+/// What is live already changes nothing; what was taken back from its users once would be so again, and a pipeline that repeats
+/// itself would never come to rest. What failed before it had any traffic has hurt nobody: trying again is free.
+fn refuse_what_was_here(state: &ServiceState, same: &[ReleaseNo]) -> Result<(), Refusal> {
+    let service = || state.name.clone();
+    if let Some(live) = state.live.filter(|live| same.contains(live)) {
+        return Err(Refusal::Unchanged { service: service(), release: live });
+    }
+    let Some(newest) = same.last() else { return Ok(()) };
+    match state.releases.get(newest) {
+        Some(ReleaseState { mark: Mark::Failed | Mark::RolledBack, tried: true, deployment, .. }) => {
+            Err(Refusal::WentBack { service: service(), release: *newest, deployment: *deployment })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The traffic moves as the strategy says, then the old ones go.
 fn move_to(state: &ServiceState, kind: Kind, release: ReleaseNo, spec: &ServiceSpec) -> Result<Plan, Refusal> {
     let new = new_instances(state, release, usize::from(spec.replicas.max(1)));
@@ -162,6 +190,15 @@ fn move_to(state: &ServiceState, kind: Kind, release: ReleaseNo, spec: &ServiceS
     plan.notes = moves.notes(strategy);
     if let (Strategy::Recreate(hold), false) = (strategy, old.is_empty()) {
         plan.hold = Some(hold.clone());
+    }
+    if let (Strategy::Canary(canary), false) = (strategy, old.is_empty()) {
+        plan.pin = canary.by.clone();
+    }
+    // A restart brings nothing new to look at.
+    if let (Some(route), Kind::Deploy | Kind::Rollback) = (spec.route.as_ref().and_then(RouteSpec::proxy), kind) {
+        plan.preview = route.preview;
+        plan.notes
+            .extend(route.preview.map(|at| format!("the new release can be looked at on http://{at}/ meanwhile")));
     }
     plan.steps.push(Step::Watch { instances: new, time: spec.rollout.watch });
     plan.steps.push(Step::Commit { live: Some(release) });
@@ -189,6 +226,11 @@ fn skeleton(state: &ServiceState, kind: Kind, to: Option<ReleaseNo>, spec: &Serv
         steps: Vec::new(),
         stream_drain: spec.rollout.stream_drain,
         hold: None,
+        together: false,
+        pin: None,
+        preview: None,
+        if_undone: Vec::new(),
+        no_rollback_past: false,
         notes: Vec::new(),
     }
 }

@@ -3,6 +3,7 @@
 //! A plan is immutable and complete. `cutover plan` prints it, the journal keeps it, the engine carries it out, and after a
 //! crash the same plan is taken up again; nobody plans twice.
 
+mod hooks;
 mod make;
 mod refusal;
 mod step;
@@ -10,13 +11,18 @@ mod strategy;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 
+pub use hooks::{HookCall, taking_back};
 pub use make::{Desired, adopt, deploy, remove, restart, rollback, scale, stop};
 pub use refusal::Refusal;
 pub use step::Step;
 
 use crate::id::{InstanceId, ReleaseNo, ServiceName};
+use crate::pin::PinBy;
+use crate::spec::Hook;
 use crate::table::Hold;
 
 /// What a command is going to do to one service.
@@ -38,6 +44,21 @@ pub struct Plan {
     /// If set, requests wait at the router, within these limits, while nobody serves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
+    /// Whether it commits only together with others, which are deployed in the same breath.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub together: bool,
+    /// If set, what clients are told apart by while a canary is held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<PinBy>,
+    /// If set, where the new release can be looked at meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<SocketAddr>,
+    /// What runs after it was turned back, if it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub if_undone: Vec<HookCall>,
+    /// Whether its commit closes the way back to the releases before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_rollback_past: bool,
     /// What the user should know beforehand.
     pub notes: Vec<String>,
 }
@@ -103,10 +124,15 @@ impl Plan {
         self.steps.iter().rposition(|step| matches!(step, Step::Shift { .. })).unwrap_or(0)
     }
 
-    /// How long it only observes before all traffic is on the new instances: the holds of a canary.
+    /// What does not count against the deadline before all traffic is on the new instances: the holds of a canary, and hooks.
     pub fn holds(&self) -> std::time::Duration {
         let before = &self.steps[..self.last_shift().min(self.steps.len())];
-        before.iter().filter(|step| matches!(step, Step::Watch { .. })).map(Step::limit).sum()
+        before.iter().filter(|step| matches!(step, Step::Watch { .. } | Step::Hook { .. })).map(Step::limit).sum()
+    }
+
+    /// The hooks that run after it was turned back, because somebody asked or because something failed.
+    pub fn closing(&self, aborted: bool) -> impl Iterator<Item = &HookCall> {
+        self.if_undone.iter().filter(move |call| !aborted || call.hook != Hook::OnFailure)
     }
 
     /// Whether instances make room for others before it has committed.

@@ -29,6 +29,18 @@ pub enum Refusal {
         /// Its live release.
         release: ReleaseNo,
     },
+    /// The same was deployed before, and was taken back.
+    #[error(
+        "{service} went back from this before: it is the same as release {release}, which deployment {deployment} brought"
+    )]
+    WentBack {
+        /// The service.
+        service: ServiceName,
+        /// The release that was the same.
+        release: ReleaseNo,
+        /// The deployment that made it.
+        deployment: DeploymentId,
+    },
     /// Another deployment of this service is running.
     #[error("{service} is busy: {by} began deployment {deployment}, now at step {step}")]
     Busy {
@@ -81,6 +93,19 @@ pub enum Refusal {
         /// Those it keeps.
         kept: Vec<ReleaseNo>,
     },
+    /// A release in between has closed the way back.
+    #[error(
+        "{service} does not go back to release {release}: release {closed} came after it with `no_rollback_past`, and what it \
+         changed the releases before it cannot work with"
+    )]
+    NoWayPast {
+        /// The service.
+        service: ServiceName,
+        /// The release that was wanted.
+        release: ReleaseNo,
+        /// The release that closed the way.
+        closed: ReleaseNo,
+    },
     /// The service does not run, so there is nothing to act on.
     #[error("{service} is stopped")]
     NotRunning {
@@ -129,6 +154,16 @@ pub enum Refusal {
         /// The deployment.
         deployment: DeploymentId,
     },
+    /// It cannot count together with others now.
+    #[error(
+        "deployment {deployment} of {service} does not wait for others: it has ended, turned back, or is not so far"
+    )]
+    NotAwaiting {
+        /// The service.
+        service: ServiceName,
+        /// The deployment.
+        deployment: DeploymentId,
+    },
     /// A look at the machine before planning found a reason not to begin.
     #[error("{reason}")]
     Preflight {
@@ -149,6 +184,10 @@ impl Refusal {
             Self::Unchanged { .. } => {
                 "`--again` deploys it anyway, `cutover restart` replaces its instances".to_owned()
             }
+            Self::WentBack { deployment, .. } => {
+                format!("`cutover show {deployment}` tells why; `--again` deploys it all the same")
+            }
+            Self::NotAwaiting { deployment, .. } => format!("`cutover show {deployment}` tells how far it is"),
             Self::Busy { service, .. } => {
                 format!("`cutover events -f {service}` follows it, `cutover abort {service}` ends it")
             }
@@ -157,6 +196,9 @@ impl Refusal {
             Self::NothingToRollBackTo { service } | Self::UnknownRelease { service, .. } => {
                 format!("`cutover history {service}` shows its releases")
             }
+            Self::NoWayPast { service, .. } => format!(
+                "deploy what mends it; `cutover rollback {service} --past` goes back all the same, if you have undone that change yourself"
+            ),
             Self::NotRunning { service } => format!("`cutover deploy {service} --again` starts it"),
             Self::CannotOverlap { .. } => "give more of them, or leave them out; what is retiring frees its own (`stream_drain` bounds how long that takes)".to_owned(),
             Self::Strategy { .. } => {

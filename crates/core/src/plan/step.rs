@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{InstanceId, ReleaseNo};
+use crate::spec::Hook;
 use crate::unit::duration;
 
 /// One step. It names all it acts on, so that carrying it out leaves nothing to choose, and doing it twice does it once.
@@ -43,6 +44,19 @@ pub enum Step {
     Smoke {
         /// The instance it looks at.
         instance: InstanceId,
+        /// How long it may take.
+        #[serde(with = "duration")]
+        within: Duration,
+    },
+    /// Run a command of the user's, once, in the surroundings of a release.
+    Hook {
+        /// Which of them.
+        hook: Hook,
+        /// The release whose command it is.
+        release: ReleaseNo,
+        /// An instance that it may look at.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        instance: Option<InstanceId>,
         /// How long it may take.
         #[serde(with = "duration")]
         within: Duration,
@@ -119,6 +133,7 @@ impl Step {
             Self::Ready { .. } => "ready",
             Self::WarmUp { .. } => "warm up",
             Self::Smoke { .. } => "smoke",
+            Self::Hook { hook, .. } => hook.name(),
             Self::Register { .. } => "register",
             Self::Shift { .. } => "shift",
             Self::Weigh { .. } => "weigh",
@@ -138,6 +153,8 @@ impl Step {
             Self::Prepare { .. }
                 | Self::Adopt { .. }
                 | Self::Start { .. }
+                // What it has changed is the user's; what is left of its processes is ended.
+                | Self::Hook { .. }
                 | Self::Register { .. }
                 | Self::Shift { .. }
                 | Self::Weigh { .. }
@@ -148,7 +165,10 @@ impl Step {
     /// How long it may take. Steps that wait have a limit of the user's; for the others it is a bound that only trouble reaches.
     pub fn limit(&self) -> Duration {
         match self {
-            Self::Ready { within, .. } | Self::Smoke { within, .. } | Self::Drain { within, .. } => *within,
+            Self::Ready { within, .. }
+            | Self::Smoke { within, .. }
+            | Self::Hook { within, .. }
+            | Self::Drain { within, .. } => *within,
             Self::Watch { time, .. } => *time,
             Self::Prepare { .. } => Duration::from_secs(600),
             Self::Rest { streams, .. } => *streams + Duration::from_secs(60),
@@ -164,11 +184,12 @@ impl Step {
     }
 
     /// Whether the deployment's deadline cuts it short. It ends with the shift: what follows only waits, for as long as the
-    /// user said.
+    /// user said. A hook has a limit of its own, which is added to the deadline.
     pub fn heeds_deadline(&self) -> bool {
         !matches!(
             self,
-            Self::Drain { .. }
+            Self::Hook { .. }
+                | Self::Drain { .. }
                 | Self::Rest { .. }
                 | Self::Watch { .. }
                 | Self::Commit { .. }
@@ -177,11 +198,17 @@ impl Step {
         )
     }
 
-    /// Whether it only waits and looks, so that an abort may cut it short. The others run to their bounded end first.
+    /// Whether an abort may cut it short: it only waits and looks, or is a hook, of which the undo leaves nothing running. The
+    /// others run to their bounded end first.
     pub fn only_observes(&self) -> bool {
         matches!(
             self,
-            Self::Ready { .. } | Self::WarmUp { .. } | Self::Smoke { .. } | Self::Drain { .. } | Self::Watch { .. }
+            Self::Ready { .. }
+                | Self::WarmUp { .. }
+                | Self::Smoke { .. }
+                | Self::Hook { .. }
+                | Self::Drain { .. }
+                | Self::Watch { .. }
         )
     }
 }

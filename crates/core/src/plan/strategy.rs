@@ -8,7 +8,8 @@ use std::time::Duration;
 use super::make::bring_up;
 use super::{Refusal, Step};
 use crate::id::InstanceId;
-use crate::spec::{Canary, Rolling, RouteSpec, ServiceSpec, Strategy};
+use crate::pin::PinBy;
+use crate::spec::{Canary, Rolling, RouteKind, RouteSpec, ServiceSpec, Strategy};
 
 /// What moves.
 pub(super) struct Move<'a> {
@@ -111,9 +112,10 @@ impl Move<'_> {
         shift.into_iter().chain(drain).collect()
     }
 
-    /// Their streams have as long as a request: others wait for the room.
+    /// Their streams have no longer than a request: others wait for the room.
     fn rest(&self, instances: &[InstanceId]) -> Step {
-        Step::Rest { instances: instances.to_vec(), streams: self.spec.rollout.drain }
+        let rollout = &self.spec.rollout;
+        Step::Rest { instances: instances.to_vec(), streams: rollout.stream_drain.min(rollout.drain) }
     }
 
     /// How many more than now run at the same time, at most.
@@ -176,9 +178,14 @@ impl Move<'_> {
             reason,
         };
         let by_nginx = matches!(self.spec.route, Some(RouteSpec::Nginx(_)));
+        let is_tcp = matches!(&self.spec.route, Some(RouteSpec::Proxy(route)) if route.kind == RouteKind::Tcp);
         match strategy {
             Strategy::Canary(_) if self.spec.route.is_none() => {
                 Err(refuse("it has no route, so there is no traffic to share".to_owned()))
+            }
+            Strategy::Canary(Canary { by: Some(by @ (PinBy::Cookie | PinBy::Header(_))), .. }) if is_tcp => {
+                let what = if *by == PinBy::Cookie { "cookies" } else { "headers" };
+                Err(refuse(format!("its route is TCP, and connections have no {what} to tell clients apart by")))
             }
             Strategy::Canary(_) if by_nginx => {
                 Err(refuse("an nginx switches its traffic, and cutover shares traffic out in its own proxy".to_owned()))

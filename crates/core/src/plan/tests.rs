@@ -1,3 +1,5 @@
+mod hooks;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -31,6 +33,7 @@ pub(crate) fn spec() -> ServiceSpec {
         balance: Balance::default(),
         trusted: vec![],
         limits: Limits::default(),
+        preview: None,
     });
     ServiceSpec {
         name: name(),
@@ -73,11 +76,11 @@ fn live() -> ServiceState {
 }
 
 fn made(mark: Mark) -> ReleaseState {
-    ReleaseState { deployment: DeploymentId(1), made: Timestamp(0), fingerprint: None, mark }
+    ReleaseState { deployment: DeploymentId(1), made: Timestamp(0), fingerprint: None, mark, tried: true }
 }
 
 fn desired(spec: &ServiceSpec) -> Desired<'_> {
-    Desired { spec, fingerprint: Some("new"), again: false }
+    Desired { spec, fingerprint: Some("new"), same: &[], again: false, together: false }
 }
 
 /// The plan as a person would read it: each step with the numbers of its releases and instances.
@@ -92,6 +95,13 @@ fn brief(plan: &Plan) -> String {
             format!("{} {}", step.name(), ids(instances))
         }
         Step::Smoke { instance, .. } => format!("smoke {}", instance.number),
+        Step::Hook { hook, release, instance, .. } => {
+            format!(
+                "{} r{release}{}",
+                hook.name(),
+                instance.as_ref().map(|i| format!(" {}", i.number)).unwrap_or_default()
+            )
+        }
         Step::Register { instances } | Step::Drain { instances, .. } | Step::Retire { instances } => {
             format!("{} {}", step.name(), ids(instances))
         }
@@ -111,7 +121,7 @@ fn numbers(releases: &[ReleaseNo]) -> Vec<u32> {
 
 #[test]
 fn the_first_release_has_nothing_to_drain() {
-    let plan = deploy(&ServiceState::new(name()), None, desired(&spec())).unwrap();
+    let plan = deploy(&ServiceState::new(name()), desired(&spec())).unwrap();
     let expected = "prepare r1 / start 1,2 / ready 1,2 / register 1,2 / shift 1,2<- / watch 1,2 / \
                     commit Some(ReleaseNo(1))";
     assert_eq!(brief(&plan), expected);
@@ -119,7 +129,7 @@ fn the_first_release_has_nothing_to_drain() {
 
 #[test]
 fn a_second_release_registers_before_it_shifts_and_drains_before_it_retires() {
-    let plan = deploy(&live(), Some(&release(2)), desired(&spec())).unwrap();
+    let plan = deploy(&live(), desired(&spec())).unwrap();
     let expected = "prepare r3 / start 5,6 / ready 5,6 / register 5,6 / shift 5,6<-3,4 / drain 3,4 / watch 5,6 / \
                     commit Some(ReleaseNo(3)) / retire 3,4";
     assert_eq!(brief(&plan), expected);
@@ -131,10 +141,10 @@ fn warm_up_and_smoke_come_before_the_router_knows_it_and_a_worker_needs_no_route
     let mut spec = spec();
     spec.ready.warm_up = Some(WarmUp { paths: vec!["/".into()], requests: 3 });
     spec.rollout.smoke = Some(vec!["try".into()]);
-    let plan = deploy(&ServiceState::new(name()), None, desired(&spec)).unwrap();
+    let plan = deploy(&ServiceState::new(name()), desired(&spec)).unwrap();
     assert!(brief(&plan).contains("ready 1,2 / warm up 1,2 / smoke 1 / register 1,2 / shift"), "{}", brief(&plan));
     spec.route = None;
-    let plan = deploy(&ServiceState::new(name()), None, desired(&spec)).unwrap();
+    let plan = deploy(&ServiceState::new(name()), desired(&spec)).unwrap();
     assert!(!brief(&plan).contains("register"), "{}", brief(&plan));
 }
 
@@ -143,8 +153,8 @@ fn a_restart_and_a_way_back_are_deployments_of_a_kept_release() {
     let plan = restart(&live(), Kind::Restart, &release(2)).unwrap();
     assert!(brief(&plan).starts_with("prepare r2 / start 5,6 / "), "{}", brief(&plan));
     assert!(plan.starts().iter().all(|id| id.release == ReleaseNo(2)));
-    assert_eq!(rollback(&live(), None), Ok(ReleaseNo(1)));
-    assert_eq!(rollback(&live(), Some(ReleaseNo(1))), Ok(ReleaseNo(1)));
+    assert_eq!(rollback(&live(), None, false), Ok(ReleaseNo(1)));
+    assert_eq!(rollback(&live(), Some(ReleaseNo(1)), false), Ok(ReleaseNo(1)));
 }
 
 /// Seen to fail with the release's own number of instances, which is 2.
@@ -225,41 +235,70 @@ fn with_fixed_ports_each_instance_that_may_run_holds_one() {
     let mut spec = spec();
     let RunSpec::Process(process) = &mut spec.run else { panic!("it is a process") };
     process.ports = Ports::Fixed(vec![8001, 8002, 8003, 8004]);
-    assert!(deploy(&live(), None, desired(&spec)).is_ok(), "two run, two more start, four ports");
+    assert!(deploy(&live(), desired(&spec)).is_ok(), "two run, two more start, four ports");
     let mut state = live();
     state.instances.insert(id(1, 1), instance(Duty::Retiring { until: Timestamp(9) }));
-    let refused = deploy(&state, None, desired(&spec));
+    let refused = deploy(&state, desired(&spec));
     assert!(
         matches!(refused, Err(Refusal::CannotOverlap { .. })),
         "one that retires still holds its port: {refused:?}"
     );
     state.instances.insert(id(1, 1), instance(Duty::Gone));
-    assert!(deploy(&state, None, desired(&spec)).is_ok());
+    assert!(deploy(&state, desired(&spec)).is_ok());
 }
 
 #[test]
 fn what_cannot_be_done_is_refused_by_name() {
     let refused = |result: Result<Plan, Refusal>| result.expect_err("it is refused");
     let live_release = release(2);
-    let same = Desired { spec: &live_release.spec, fingerprint: Some("f2"), again: false };
-    assert!(matches!(refused(deploy(&live(), Some(&live_release), same)), Refusal::Unchanged { .. }));
-    assert!(deploy(&live(), Some(&live_release), Desired { again: true, ..same }).is_ok());
+    let same = Desired {
+        spec: &live_release.spec,
+        fingerprint: Some("f2"),
+        same: &[ReleaseNo(1), ReleaseNo(2)],
+        again: false,
+        together: false,
+    };
+    assert!(matches!(refused(deploy(&live(), same)), Refusal::Unchanged { .. }));
+    assert!(deploy(&live(), Desired { again: true, ..same }).is_ok());
     assert!(matches!(refused(scale(&live(), &live_release, 2)), Refusal::Unchanged { .. }));
     let mut stopped = live();
     stopped.instances.clear();
     assert!(matches!(refused(scale(&stopped, &live_release, 2)), Refusal::NotRunning { .. }));
     assert!(matches!(refused(stop(&stopped, &live_release)), Refusal::NotRunning { .. }));
-    let unknown = rollback(&live(), Some(ReleaseNo(9)));
+    let unknown = rollback(&live(), Some(ReleaseNo(9)), false);
     assert!(matches!(unknown, Err(Refusal::UnknownRelease { kept, .. }) if numbers(&kept) == [1, 2]));
     let mut only = live();
     only.releases.remove(&ReleaseNo(1));
-    assert!(matches!(rollback(&only, None), Err(Refusal::NothingToRollBackTo { .. })));
+    assert!(matches!(rollback(&only, None, false), Err(Refusal::NothingToRollBackTo { .. })));
+}
+
+/// Seen to fail with the oldest of them asked instead of the newest.
+#[test]
+fn what_was_taken_back_comes_again_only_when_that_is_said() {
+    let (spec, numbers) = (spec(), [ReleaseNo(3), ReleaseNo(4)]);
+    let state = |third: Mark, fourth: Mark| {
+        let mut state = live();
+        state.releases.extend([(numbers[0], made(third)), (numbers[1], made(fourth))]);
+        state
+    };
+    let same = Desired { same: &numbers, ..desired(&spec) };
+    for back in [Mark::Failed, Mark::RolledBack] {
+        let refused = deploy(&state(Mark::Good, back), same).expect_err("it went back");
+        assert!(matches!(refused, Refusal::WentBack { release: ReleaseNo(4), .. }), "{refused}");
+        assert!(deploy(&state(Mark::Good, back), Desired { again: true, ..same }).is_ok());
+        assert!(deploy(&state(back, Mark::Good), same).is_ok(), "it has served since");
+        assert!(deploy(&state(back, back), desired(&spec)).is_ok(), "something else");
+    }
+    assert!(deploy(&state(Mark::Good, Mark::Aborted), same).is_ok(), "nothing was wrong with it");
+    let mut untried = state(Mark::Good, Mark::Failed);
+    untried.releases.get_mut(&numbers[1]).unwrap().tried = false;
+    assert!(deploy(&untried, same).is_ok(), "it never had traffic");
 }
 
 #[test]
 fn while_a_deployment_runs_every_other_is_refused() {
     let mut state = live();
-    let plan = deploy(&state, None, desired(&spec())).unwrap();
+    let plan = deploy(&state, desired(&spec())).unwrap();
     let begun = Event::Planned {
         deployment: DeploymentId(7),
         plan,
@@ -272,8 +311,8 @@ fn while_a_deployment_runs_every_other_is_refused() {
     state.apply(&record(begun)).unwrap();
     let release = release(2);
     let all = [
-        deploy(&state, None, desired(&spec())).err(),
-        rollback(&state, None).err(),
+        deploy(&state, desired(&spec())).err(),
+        rollback(&state, None, false).err(),
         restart(&state, Kind::Restart, &release).err(),
         scale(&state, &release, 5).err(),
         stop(&state, &release).err(),
@@ -302,7 +341,7 @@ fn every_refusal_says_what_to_do() {
 
 #[test]
 fn limits_of_the_user_are_the_limits_of_the_steps() {
-    let plan = deploy(&live(), None, desired(&spec())).unwrap();
+    let plan = deploy(&live(), desired(&spec())).unwrap();
     let limit = |name| plan.steps.iter().find(|step| step.name() == name).map(Step::limit);
     assert_eq!(limit("drain"), Some(Duration::from_secs(30)));
     assert_eq!(limit("watch"), Some(Duration::from_secs(10)));
@@ -320,7 +359,7 @@ fn rolling(batch: Amount, surge: u16, unavailable: u16) -> Strategy {
 }
 
 fn steps_of(spec: &ServiceSpec) -> String {
-    let plan = deploy(&live(), None, desired(spec)).unwrap();
+    let plan = deploy(&live(), desired(spec)).unwrap();
     let text = brief(&plan);
     let end = text.rfind(" / watch").unwrap();
     text["prepare r3 / ".len()..end].to_owned()
@@ -357,7 +396,7 @@ fn rolling_replaces_batch_by_batch() {
 #[test]
 fn too_few_would_serve() {
     let refused = |strategy, replicas, state: &ServiceState| {
-        deploy(state, None, desired(&with(strategy, replicas))).unwrap_err().to_string()
+        deploy(state, desired(&with(strategy, replicas))).unwrap_err().to_string()
     };
     let mut single = live();
     single.instances.remove(&id(2, 4));
@@ -372,13 +411,13 @@ fn too_few_would_serve() {
 #[test]
 fn a_canary_grows_with_its_share() {
     let shares = [(5, 60), (60, 30)].map(|(percent, time)| Share { percent, time: Duration::from_secs(time) });
-    let spec = with(Strategy::Canary(Canary { steps: shares.to_vec() }), 3);
+    let spec = with(Strategy::Canary(Canary { steps: shares.to_vec(), by: None }), 3);
     assert_eq!(
         steps_of(&spec),
         "start 5 / ready 5 / register 5 / weigh 5 5% / watch 5 / start 6 / ready 6 / register 6 / weigh 5,6 60% / watch 5,6 / \
          start 7 / ready 7 / register 7 / shift 5,6,7<-3,4 / drain 3,4"
     );
-    let plan = deploy(&live(), None, desired(&spec)).unwrap();
+    let plan = deploy(&live(), desired(&spec)).unwrap();
     assert_eq!(plan.holds(), Duration::from_secs(90), "its holds do not count against the deadline");
     let back = restart(&live(), Kind::Rollback, &Release { spec, ..release(1) }).unwrap();
     assert!(!brief(&back).contains("weigh"), "the way back is not tried out: {}", brief(&back));
@@ -392,8 +431,8 @@ fn recreate_ends_the_old_before_the_new_starts_while_requests_wait() {
         steps_of(&spec),
         "shift <-3,4 / drain 3,4 / rest 3,4 / start 5,6 / ready 5,6 / register 5,6 / shift 5,6<-"
     );
-    assert_eq!(deploy(&live(), None, desired(&spec)).unwrap().hold, Some(hold));
-    let first = deploy(&ServiceState::new(name()), None, desired(&spec)).unwrap();
+    assert_eq!(deploy(&live(), desired(&spec)).unwrap().hold, Some(hold));
+    let first = deploy(&ServiceState::new(name()), desired(&spec)).unwrap();
     assert!(first.hold.is_none() && !brief(&first).contains("rest"), "there is nothing to wait for: {}", brief(&first));
 }
 
@@ -401,9 +440,10 @@ fn recreate_ends_the_old_before_the_new_starts_while_requests_wait() {
 fn what_a_router_cannot_do_is_refused() {
     let said = |strategy: Strategy, route: Option<RouteSpec>| {
         let spec = ServiceSpec { route, ..with(strategy, 2) };
-        deploy(&live(), None, desired(&spec)).unwrap_err().to_string()
+        deploy(&live(), desired(&spec)).unwrap_err().to_string()
     };
-    let canary = || Strategy::Canary(Canary { steps: vec![Share { percent: 5, time: Duration::from_secs(1) }] });
+    let canary =
+        || Strategy::Canary(Canary { steps: vec![Share { percent: 5, time: Duration::from_secs(1) }], by: None });
     assert!(said(canary(), None).contains("has no route"));
     let nginx = RouteSpec::Nginx(Box::new(NginxRoute {
         at: NginxAt::Host(NginxProgram::default()),
@@ -413,6 +453,15 @@ fn what_a_router_cannot_do_is_refused() {
         advertise: None,
     }));
     assert!(said(canary(), Some(nginx.clone())).contains("in its own proxy"));
+    let by = |by: PinBy| {
+        let mut spec = with(Strategy::Canary(Canary { steps: vec![], by: Some(by) }), 2);
+        let Some(RouteSpec::Proxy(route)) = &mut spec.route else { unreachable!() };
+        route.kind = RouteKind::Tcp;
+        deploy(&live(), desired(&spec)).map(|plan| plan.pin).map_err(|refusal| refusal.to_string())
+    };
+    assert!(by(PinBy::Cookie).is_err_and(|said| said.contains("have no cookies")));
+    assert!(by(PinBy::Header("X-User".to_owned())).is_err_and(|said| said.contains("have no headers")));
+    assert_eq!(by(PinBy::Address), Ok(Some(PinBy::Address)));
     let recreate = Strategy::Recreate(Hold { wait: Duration::from_secs(20), requests: 7 });
     assert!(said(recreate, Some(nginx)).contains("cannot let requests wait"));
 }
@@ -424,7 +473,7 @@ fn a_strategy_needs_as_many_places_as_run_at_once() {
         let mut spec = with(strategy, 2);
         let RunSpec::Process(process) = &mut spec.run else { unreachable!() };
         process.ports = Ports::Fixed((8080..8080 + ports).collect());
-        deploy(&live(), None, desired(&spec)).map(drop).map_err(|refusal| refusal.to_string())
+        deploy(&live(), desired(&spec)).map(drop).map_err(|refusal| refusal.to_string())
     };
     assert!(places(rolling(Amount::Count(1), 0, 1), 2).is_ok());
     assert!(places(rolling(Amount::Count(1), 1, 0), 2).is_err_and(|said| said.contains("takes 3")));

@@ -6,6 +6,8 @@
 mod accessory;
 mod build;
 mod container;
+mod hook;
+mod metric;
 mod nginx;
 mod notify;
 mod probe;
@@ -23,6 +25,8 @@ pub use container::{
     Attachment, ComposeOrigin, ContainerSpec, HealthSpec, HostSpec, ImageSpec, LogDriver, Login, Mount, MountKind,
     NetworkSpec, Pull, Reach,
 };
+pub use hook::{Hook, HookSpec};
+pub use metric::{MetricSource, MetricSpec};
 pub use nginx::{NginxAt, NginxProgram, NginxRoute, NginxShape};
 pub use notify::{NotifySpec, Occasion, SinkSpec, Way};
 pub use probe::{Check, ReadySpec, WarmUp};
@@ -54,6 +58,11 @@ pub struct ServiceSpec {
 }
 
 impl ServiceSpec {
+    /// Whether its instances are to listen somewhere: for traffic, or for the check alone.
+    pub fn listens(&self) -> bool {
+        self.route.is_some() || matches!(self.ready.check, Check::Http { .. } | Check::FastCgi { .. } | Check::Tcp)
+    }
+
     /// The same without the login for its image's registry: some are made anew for each call, and change nothing of what runs.
     pub fn without_login(&self) -> Self {
         let mut spec = self.clone();

@@ -1,9 +1,12 @@
 //! How a service moves from one release to the next.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::{Hook, HookSpec, MetricSpec};
+use crate::pin::PinBy;
 use crate::rule::verdict;
 use crate::table::Hold;
 use crate::unit::duration;
@@ -37,8 +40,19 @@ pub struct RolloutSpec {
     pub smoke_within: Duration,
     /// When the new release counts as worse than the old one, while it is observed.
     pub verdict: verdict::Limits,
+    /// How long the new release may take to come up to speed, each time it gets traffic or more of it: its latencies count only from
+    /// then on.
+    #[serde(with = "duration")]
+    pub settle: Duration,
+    /// Figures of others that must be good, too.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<MetricSpec>,
     /// What happens when too little was seen to say so.
     pub undecided: Undecided,
+    /// Once this release has committed, no roll back leads past it: the releases before it cannot work with what it has changed.
+    pub no_rollback_past: bool,
+    /// Commands at certain places of a deployment.
+    pub hooks: BTreeMap<Hook, HookSpec>,
 }
 
 /// What happens when too little was seen for a verdict.
@@ -134,12 +148,15 @@ impl Amount {
 pub struct Canary {
     /// The shares, each greater than the one before.
     pub steps: Vec<Share>,
+    /// What a client is told apart by, so that it stays with one release; without it a share is one of requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<PinBy>,
 }
 
 /// A share of the traffic, and for how long it is observed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Share {
-    /// So many of a hundred requests; 1 to 99.
+    /// So many of a hundred requests, or clients; 1 to 99.
     pub percent: u8,
     /// For so long.
     #[serde(with = "duration")]
@@ -158,7 +175,11 @@ impl Default for RolloutSpec {
             smoke: None,
             smoke_within: Duration::from_secs(60),
             verdict: verdict::Limits::default(),
+            settle: Duration::from_secs(30),
+            metrics: Vec::new(),
             undecided: Undecided::Promote,
+            no_rollback_past: false,
+            hooks: BTreeMap::new(),
         }
     }
 }
@@ -179,7 +200,12 @@ mod tests {
     fn the_strategy_is_a_word_or_a_table() {
         let read = |text: &str| serde_json::from_str::<Strategy>(text).unwrap();
         assert_eq!(read("\"blue_green\""), Strategy::BlueGreen);
-        let canary = Strategy::Canary(Canary { steps: vec![Share { percent: 5, time: Duration::from_secs(60) }] });
-        assert_eq!(read(&serde_json::to_string(&canary).unwrap()), canary);
+        let steps = vec![Share { percent: 5, time: Duration::from_secs(60) }];
+        for by in [None, Some(PinBy::Cookie), Some(PinBy::Header("X-User".to_owned()))] {
+            let canary = Strategy::Canary(Canary { steps: steps.clone(), by });
+            assert_eq!(read(&serde_json::to_string(&canary).unwrap()), canary);
+        }
+        let old = read(r#"{"canary": {"steps": [{"percent": 5, "time": "1m"}]}}"#);
+        assert_eq!(old, Strategy::Canary(Canary { steps, by: None }));
     }
 }

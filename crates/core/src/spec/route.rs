@@ -30,6 +30,9 @@ pub struct ProxyRoute {
     pub trusted: Vec<Network>,
     /// Waits and sizes.
     pub limits: Limits,
+    /// Another address, where a release can be looked at while it is being deployed; HTTP only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<SocketAddr>,
 }
 
 /// What a route carries.

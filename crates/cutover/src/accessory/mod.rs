@@ -20,7 +20,7 @@ use cutover_core::spec::{AccessorySpec, Check, MountKind};
 use cutover_core::{Failure, InstanceId, ReleaseNo};
 use sha2::{Digest, Sha256};
 
-pub use self::decide::{Action, Found, bring_up, in_order};
+pub use self::decide::{Action, Found, bring_up};
 use crate::engine::port::{ProbeTarget, Prober, Progress};
 use crate::image::Images;
 use crate::probe::NetProber;

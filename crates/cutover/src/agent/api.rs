@@ -5,6 +5,7 @@
 //! | `GET /v1/status` | [`Status`] |
 //! | `POST /v1/plan` with [`Request`] | [`cutover_core::plan::Plan`] |
 //! | `POST /v1/deployments` with [`Begin`] | [`Begun`] |
+//! | `POST /v1/agree` with [`Agree`] | `{}` |
 //! | `GET /v1/deployments/{id}` | [`Story`] |
 //! | `GET /v1/services/{name}/history` | [`History`] |
 //! | `GET /v1/services/{name}/logs?…` | a line of JSON per log line: [`LogEntry`] |
@@ -30,7 +31,7 @@ use cutover_core::spec::NotifySpec;
 use cutover_core::{DeploymentId, Failure, Generation, InstanceId, ReleaseNo, ServiceName, Timestamp};
 use serde::{Deserialize, Serialize};
 
-pub use crate::engine::{Request, Want};
+pub use crate::engine::{Member, Request, Want};
 
 /// Everything at a glance.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -155,6 +156,18 @@ pub struct Begun {
 pub struct Come {
     /// In words, if it is one that takes long.
     pub progress: Option<String>,
+    /// Whether it has been observed, and waits for those that it is deployed together with.
+    #[serde(default)]
+    pub awaits_others: bool,
+}
+
+/// Deployments that are to count together.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Agree {
+    /// Which; each waits for that.
+    pub members: Vec<Member>,
+    /// Who asks.
+    pub by: String,
 }
 
 /// Why somebody does something, and who it is.

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use super::Agent;
-use super::api::{Begin, Begun, Come, LockFor, Notify, Problem, Reason, Request, TestNotify};
+use super::api::{Agree, Begin, Begun, Come, LockFor, Notify, Problem, Reason, Request, TestNotify};
 use crate::engine::{CommandError, Steer};
 
 type Shared = State<Arc<Agent>>;
@@ -31,6 +31,7 @@ pub fn routes(agent: Arc<Agent>, leave: Arc<tokio::sync::Notify>) -> Router {
         .route("/v1/plan", post(plan))
         .route("/v1/deployments", post(begin))
         .route("/v1/deployments/{id}", get(story))
+        .route("/v1/agree", post(agree))
         .route("/v1/events", get(events))
         .route("/v1/services/{name}/history", get(history))
         .route("/v1/services/{name}/logs", get(logs))
@@ -75,6 +76,12 @@ async fn begin(State(agent): Shared, Json(begin): Json<Begin>) -> Answer {
     }
 }
 
+/// Lets deployments count that wait for each other.
+async fn agree(State(agent): Shared, Json(agree): Json<Agree>) -> Answer {
+    let agreed = agent.engine.agree(&agree.members, &agree.by).await;
+    answer(&agent, None, agreed.map(|()| serde_json::json!({})))
+}
+
 async fn story(State(agent): Shared, Path(id): Path<u64>) -> Answer {
     match agent.story(DeploymentId(id)).await {
         Ok(Some(story)) => Ok(Json(story).into_response()),
@@ -92,7 +99,8 @@ async fn history(State(agent): Shared, Path(service): Path<ServiceName>) -> Answ
 }
 
 async fn progress(State(agent): Shared, Path(service): Path<ServiceName>) -> Response {
-    Json(Come { progress: agent.engine.progress(&service) }).into_response()
+    let (progress, awaits_others) = (agent.engine.progress(&service), agent.engine.awaits_others(&service));
+    Json(Come { progress, awaits_others }).into_response()
 }
 
 async fn pause(state: Shared, name: Path<ServiceName>, why: Json<Reason>) -> Answer {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cutover_core::machine::{Duty, ServiceState};
+use cutover_core::machine::{Duty, Instance, ServiceState};
 use cutover_core::spec::{RouteKind, RouteSpec};
 use cutover_core::stats::Stats;
 use cutover_core::table::Mode;
@@ -41,6 +41,7 @@ impl Agent {
                         .filter_map(|of| of.get(&state.name))
                         .flatten()
                         .cloned()
+                        .chain(preview(state))
                         .collect(),
                     ..self.service_status(state, &stats, &pids, now)
                 })
@@ -95,6 +96,13 @@ impl Agent {
         seen.into_iter().filter_map(|seen| Some((seen.instance, seen.pid?))).collect()
     }
 
+    /// The step that is at work, and whether nothing is left in it but to wait.
+    fn at_work(&self, state: &ServiceState) -> Option<String> {
+        let waits = "; it is over, and waits for those that it is deployed together with";
+        let waits = if self.engine.awaits_others(&state.name) { waits } else { "" };
+        Some(state.at_work()? + waits)
+    }
+
     fn service_status(
         &self,
         state: &ServiceState,
@@ -115,7 +123,7 @@ impl Agent {
             address: release.and_then(|release| release.spec.route.as_ref().map(address)),
             instances: instances(state, stats, pids),
             deployment: state.deployment.clone(),
-            at_work: state.at_work(),
+            at_work: self.at_work(state),
             progress: self.engine.progress(&state.name),
             lock: state.lock_at(now).cloned(),
             last: state.last.clone(),
@@ -124,6 +132,16 @@ impl Agent {
             notes: Vec::new(),
         }
     }
+}
+
+/// Where the release that is being deployed can be looked at, once the proxy knows an instance of it.
+fn preview(state: &ServiceState) -> Option<String> {
+    let (address, release) = state.previewed()?;
+    let known = |(id, found): (&InstanceId, &Instance)| {
+        id.release == release && matches!(found.mode(), Some(Mode::Registered | Mode::Serving { .. }))
+    };
+    let known = state.instances.iter().any(known);
+    known.then(|| format!("release {release} can be looked at on http://{address}/"))
 }
 
 fn note(entry: &Entry) -> String {

@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use cutover_core::Timestamp;
 
 use crate::engine::port::{Clock, Journal, Router, Runtime, World};
+use crate::metric::NetMetrics;
 use crate::probe::NetProber;
 
 /// The time of this machine.
@@ -21,7 +22,14 @@ impl Clock for SystemClock {
 
 /// Puts the world together.
 pub(super) fn real(journal: Arc<dyn Journal>, runtime: Arc<dyn Runtime>, router: Arc<dyn Router>) -> World {
-    World { journal, runtime, router, prober: Arc::new(NetProber), clock: Arc::new(SystemClock) }
+    World {
+        journal,
+        runtime,
+        router,
+        prober: Arc::new(NetProber),
+        metrics: Arc::new(NetMetrics),
+        clock: Arc::new(SystemClock),
+    }
 }
 
 /// This program's own file, for the processes that it starts: the file that runs now, also when a newer one has taken its

@@ -123,7 +123,7 @@ pub struct InitArgs {
 pub struct DeployArgs {
     /// The services; all of the configuration if none is named
     pub services: Vec<ServiceName>,
-    /// Deploy even if nothing has changed
+    /// Deploy even if nothing has changed, or if the same was taken back before
     #[arg(long)]
     pub again: bool,
     /// This image instead of the one that the configuration names; for one service
@@ -135,6 +135,9 @@ pub struct DeployArgs {
     /// Return as soon as it has begun
     #[arg(long, short)]
     pub detach: bool,
+    /// Several services count together: all of them move to their new release, or none
+    #[arg(long, conflicts_with = "detach")]
+    pub all_or_nothing: bool,
 }
 
 /// What is done with accessories.
@@ -189,6 +192,9 @@ pub struct RollbackArgs {
     /// The release to go back to; else the newest that served before
     #[arg(long, value_name = "RELEASE")]
     pub to: Option<u32>,
+    /// Also past a release that was deployed with `no_rollback_past`
+    #[arg(long)]
+    pub past: bool,
 }
 
 /// For `scale`.
@@ -212,6 +218,16 @@ pub struct StatusArgs {
 /// For `show`.
 #[derive(Debug, Args)]
 pub struct ShowArgs {
+    /// The deployment's number; else the last one
+    pub deployment: Option<u64>,
+    /// Draw it: a line for each instance, the time from left to right
+    #[arg(long)]
+    pub chart: bool,
+}
+
+/// For `verdict explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
     /// The deployment's number; else the last one
     pub deployment: Option<u64>,
 }
@@ -249,7 +265,7 @@ pub struct AbortArgs {
 #[derive(Debug, Subcommand)]
 pub enum VerdictVerb {
     /// The numbers that led to it, in words
-    Explain(ShowArgs),
+    Explain(ExplainArgs),
 }
 
 /// For `lock`.

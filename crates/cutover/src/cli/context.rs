@@ -53,7 +53,7 @@ impl Context {
             let pid = launch(&self.state).await?;
             self.printer.remark(format!("started the agent (process {pid}, state in {})", self.state.display()));
         }
-        Ok(client)
+        Ok(client.reviving(&self.state))
     }
 
     /// The service that is meant: the one that is named, else the only one of the configuration, else the only one known.

@@ -14,7 +14,7 @@ use super::context::Context;
 use super::error::{CliError, Kind};
 use super::show::progress::Progress;
 use super::{caller, show};
-use crate::agent::api::{Come, Reason};
+use crate::agent::api::{self, Reason};
 use crate::client::{Client, ClientError};
 
 /// The pause before looking for the agent again.
@@ -23,10 +23,11 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// When nothing has happened for this time, the agent is asked how far it has come.
 const ASK_PROGRESS: Duration = Duration::from_millis(500);
 
-/// How it ended.
+/// How it ended, or that it has come as far as it can alone.
 enum End {
     Over { outcome: Outcome, proof: Option<Proof> },
     Stuck(Failure),
+    Awaits,
 }
 
 /// Follows it, shows it, and turns its outcome into ours.
@@ -36,30 +37,7 @@ pub async fn to_the_end(
     service: &ServiceName,
     deployment: DeploymentId,
 ) -> Result<(), CliError> {
-    let mut progress = Progress::new(&context.printer);
-    let mut follower = Follower { context, client, service, deployment, after: 0, abort: Abort::NotWanted };
-    let end = follower.follow(&mut progress).await;
-    progress.finish();
-    match end? {
-        End::Stuck(failure) => {
-            let summary = format!("{service} is stuck: what was begun could not be undone: {}", failure.summary);
-            let failure = Failure { summary, ..failure };
-            let command = format!("look at it, then `cutover abort {service}` tries the undo again");
-            let failure = Failure { hint: failure.hint.or(Some(command)), ..failure };
-            Err(CliError::new(Kind::Stuck, failure))
-        }
-        End::Over { outcome: Outcome::Done, proof } => {
-            let live = show::now_live(client, service).await;
-            context.printer.line(show::proof::done(&live, proof.as_ref()));
-            Ok(())
-        }
-        End::Over { outcome: Outcome::RolledBack { failure, aborted }, proof } => {
-            context.printer.line(show::proof::text(proof.as_ref()));
-            let live = show::live_line(client, service).await;
-            let kind = if aborted { Kind::Aborted } else { Kind::RolledBack };
-            Err(CliError { live, ..CliError::new(kind, failure) })
-        }
-    }
+    Following::new(context, client, service, deployment).until_its_end().await
 }
 
 /// Waits for Ctrl-C or SIGTERM.
@@ -70,13 +48,19 @@ pub async fn interrupted() {
     }
 }
 
-struct Follower<'a> {
+/// A deployment that is followed.
+pub struct Following<'a> {
     context: &'a Context,
     client: &'a Client,
-    service: &'a ServiceName,
-    deployment: DeploymentId,
+    /// Its service.
+    pub service: ServiceName,
+    /// Which it is.
+    pub deployment: DeploymentId,
+    progress: Progress,
     after: u64,
     abort: Abort,
+    /// Why a hook failed that could not turn the deployment back any more.
+    hook_failed: Option<Failure>,
 }
 
 /// Whether the user wants it turned back, and whether an agent knows.
@@ -87,12 +71,67 @@ enum Abort {
     Told,
 }
 
-impl Follower<'_> {
-    async fn follow(&mut self, progress: &mut Progress) -> Result<End, CliError> {
+impl<'a> Following<'a> {
+    /// From its beginning.
+    pub fn new(context: &'a Context, client: &'a Client, service: &ServiceName, deployment: DeploymentId) -> Self {
+        let progress = Progress::new(&context.printer);
+        Self {
+            context,
+            client,
+            service: service.clone(),
+            deployment,
+            progress,
+            after: 0,
+            abort: Abort::NotWanted,
+            hook_failed: None,
+        }
+    }
+
+    /// Follows it, shows it, and turns its outcome into ours.
+    pub async fn until_its_end(&mut self) -> Result<(), CliError> {
+        self.outcome(false).await.map(drop)
+    }
+
+    /// The same until it waits for those that it counts together with: then it is true.
+    pub async fn until_it_awaits(&mut self) -> Result<bool, CliError> {
+        self.outcome(true).await
+    }
+
+    async fn outcome(&mut self, may_await: bool) -> Result<bool, CliError> {
+        let end = self.follow(may_await).await;
+        self.progress.finish();
+        let (context, client, service) = (self.context, self.client, &self.service);
+        match end? {
+            End::Awaits => Ok(true),
+            End::Stuck(failure) => {
+                let summary = format!("{service} is stuck: what was begun could not be undone: {}", failure.summary);
+                let failure = Failure { summary, ..failure };
+                let command = format!("look at it, then `cutover abort {service}` tries the undo again");
+                let failure = Failure { hint: failure.hint.or(Some(command)), ..failure };
+                Err(CliError::new(Kind::Stuck, failure))
+            }
+            End::Over { outcome: Outcome::Done, proof } => {
+                let live = show::now_live(client, service).await;
+                context.printer.line(show::proof::done(&live, proof.as_ref()));
+                if let Some(failure) = &self.hook_failed {
+                    context.printer.remark(show::hook_failed(failure, self.deployment));
+                }
+                Ok(false)
+            }
+            End::Over { outcome: Outcome::RolledBack { failure, aborted }, proof } => {
+                context.printer.line(show::proof::text(proof.as_ref()));
+                let live = show::live_line(client, service).await;
+                let kind = if aborted { Kind::Aborted } else { Kind::RolledBack };
+                Err(CliError { live, ..CliError::new(kind, failure) })
+            }
+        }
+    }
+
+    async fn follow(&mut self, may_await: bool) -> Result<End, CliError> {
         let mut signals = Signals::new()?;
         loop {
             let path = format!("/v1/events?deployment={}&after={}&follow=true", self.deployment, self.after);
-            match self.read(&path, progress, &mut signals).await {
+            match self.read(&path, may_await, &mut signals).await {
                 Ok(Some(end)) => return Ok(end),
                 // The agent left or died in the middle: the next one takes the deployment up, and so do we.
                 Ok(None) | Err(ClientError::Broken(_) | ClientError::NoAgent(..)) => {
@@ -104,12 +143,7 @@ impl Follower<'_> {
         }
     }
 
-    async fn read(
-        &mut self,
-        path: &str,
-        progress: &mut Progress,
-        signals: &mut Signals,
-    ) -> Result<Option<End>, ClientError> {
+    async fn read(&mut self, path: &str, may_await: bool, signals: &mut Signals) -> Result<Option<End>, ClientError> {
         let mut records = self.client.lines::<Record>(path).await?;
         if self.abort == Abort::Wanted {
             // The agent that was to be told had gone.
@@ -123,14 +157,19 @@ impl Follower<'_> {
                     continue;
                 }
                 () = tokio::time::sleep(ASK_PROGRESS) => {
-                    progress.come(self.come().await);
+                    let come = self.come().await;
+                    if may_await && come.as_ref().is_some_and(|come| come.awaits_others) {
+                        return Ok(Some(End::Awaits));
+                    }
+                    self.progress.come(come.and_then(|come| come.progress));
                     continue;
                 }
             };
             let Some(record) = record else { return Ok(None) };
             self.after = record.seq;
-            progress.take(&record);
+            self.progress.take(&record);
             match record.event {
+                Event::HookEnded { report, .. } => self.hook_failed = report.failure,
                 Event::Ended { outcome, proof } => return Ok(Some(End::Over { outcome, proof })),
                 Event::UndoFailed { failure, .. } => return Ok(Some(End::Stuck(failure))),
                 _ => {}
@@ -139,14 +178,13 @@ impl Follower<'_> {
     }
 
     /// How far the step at work has come, if it tells.
-    async fn come(&self) -> Option<String> {
-        let path = format!("/v1/services/{}/progress", self.service);
-        self.client.get::<Come>(&path).await.ok()?.progress
+    async fn come(&self) -> Option<api::Come> {
+        self.client.get(&format!("/v1/services/{}/progress", self.service)).await.ok()
     }
 
     async fn interrupted(&mut self) -> Result<(), ClientError> {
         if self.abort != Abort::NotWanted {
-            let service = self.service;
+            let service = &self.service;
             let goes_on = format!("the deployment goes on without you; `cutover events -f {service}` follows it");
             self.context.printer.remark(goes_on);
             std::process::exit(1);

@@ -65,7 +65,7 @@ async fn dispatch(verb: Verb, context: &Context) -> Result<(), CliError> {
         Verb::Check => verb::check::check(context),
         Verb::Plan(args) => verb::plan::plan(&args, context).await,
         Verb::Accessory(verb) => verb::accessory::run(&verb, context).await,
-        Verb::Build(args) => verb::build::run(&args, context),
+        Verb::Build(args) => verb::build::run(&args, context).await,
         Verb::Deploy(args) => verb::deploy::deploy(&args, context).await,
         Verb::Rollback(args) => verb::change::rollback(&args, context).await,
         Verb::Restart(args) => verb::change::restart(&args, context).await,

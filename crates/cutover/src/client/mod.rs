@@ -22,6 +22,8 @@ use crate::agent::api::Problem;
 #[derive(Debug, Clone)]
 pub struct Client {
     socket: PathBuf,
+    /// If set, an agent that is gone is started again on this state directory.
+    revives: Option<PathBuf>,
 }
 
 /// Why a call brought no answer.
@@ -44,11 +46,24 @@ pub enum ClientError {
 impl Client {
     /// A way to the agent of this state directory.
     pub fn new(state: &Path) -> Self {
-        Self { socket: state.join("agent.sock") }
+        Self { socket: state.join("agent.sock"), revives: None }
     }
 
-    /// Asks for something.
+    /// The same, for whom an agent is started again that dies between two calls.
+    #[must_use]
+    pub fn reviving(self, state: &Path) -> Self {
+        Self { revives: Some(state.to_owned()), ..self }
+    }
+
+    /// Asks for something; once more, if the agent died over it and may be started again.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        match self.get_once(path).await {
+            Err(ClientError::Broken(_)) if self.revives.is_some() => self.get_once(path).await,
+            answer => answer,
+        }
+    }
+
+    async fn get_once<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         let answer = self.send(Method::GET, path, Bytes::new()).await?;
         read(answer).await
     }
@@ -69,9 +84,19 @@ impl Client {
         Ok(Lines { body: answer.into_body(), read: BytesMut::new(), of: std::marker::PhantomData })
     }
 
+    /// Nothing has been asked yet: where nobody listens, an agent may be started, and asked instead.
+    async fn connect(&self) -> std::io::Result<UnixStream> {
+        match (UnixStream::connect(&self.socket).await, &self.revives) {
+            (Err(error), Some(state)) => match launch(state).await {
+                Ok(_) => UnixStream::connect(&self.socket).await,
+                Err(_) => Err(error),
+            },
+            (connected, _) => connected,
+        }
+    }
+
     async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Response<Incoming>, ClientError> {
-        let stream = UnixStream::connect(&self.socket).await;
-        let stream = stream.map_err(|error| ClientError::NoAgent(self.socket.clone(), error))?;
+        let stream = self.connect().await.map_err(|error| ClientError::NoAgent(self.socket.clone(), error))?;
         let shaken = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
         let (mut sender, connection) = shaken.map_err(broken)?;
         tokio::spawn(connection);

@@ -19,6 +19,7 @@ pub(super) fn check(services: &[Read], source: &Source, findings: &Findings) {
             pairs.ports(first, second);
             pairs.port_and_listener(first, second);
             pairs.port_and_listener(second, first);
+            pairs.previews(first, second);
         }
         pairs.port_and_listener(second, second);
     }
@@ -72,6 +73,21 @@ impl Pairs<'_> {
         }
     }
 
+    /// A preview shares its address with nothing.
+    fn previews(&self, first: &Read, second: &Read) {
+        let (Some(a), Some(b)) = (first.route(), second.route()) else { return };
+        let pairs = [(a.preview, Some(b.listen)), (Some(a.listen), b.preview), (a.preview, b.preview)];
+        let taken = pairs.into_iter().find_map(|(a, b)| {
+            let (a, b) = (a?, b?);
+            (a == b || (a.port() == b.port() && (covers(a, b) || covers(b, a)))).then_some(b.port())
+        });
+        if let Some(port) = taken {
+            let (name, other) = (&second.spec.name, &first.spec.name);
+            let message = format!("{name} and {other} both take port {port}, one of them for its preview");
+            self.conflict(second.listen_at, message, "give each preview a port of its own");
+        }
+    }
+
     fn ports(&self, first: &Read, second: &Read) {
         let shared = fixed(second).iter().find(|port| fixed(first).contains(port));
         if let Some(port) = shared {
@@ -82,8 +98,10 @@ impl Pairs<'_> {
 
     fn port_and_listener(&self, owner: &Read, routed: &Read) {
         let Some(route) = routed.route() else { return };
-        let port = route.listen.port();
-        if fixed(owner).contains(&port) {
+        for port in [Some(route.listen), route.preview].into_iter().flatten().map(|address| address.port()) {
+            if !fixed(owner).contains(&port) {
+                continue;
+            }
             let (name, other) = (&owner.spec.name, &routed.spec.name);
             let message = format!("port {port} is for instances of {name}, but the proxy listens there for {other}");
             self.conflict(owner.ports_at, message, "instances and the proxy need different ports");

@@ -17,6 +17,7 @@ mod finding;
 pub mod keys;
 mod locate;
 mod notify;
+mod order;
 mod overlay;
 mod reader;
 mod reference;
@@ -53,7 +54,7 @@ pub struct Config {
     pub path: PathBuf,
     /// The project's name.
     pub project: String,
-    /// Its services, in the order of the file.
+    /// Its services, in the order in which they are deployed: that of the file, but each after those that it depends on.
     pub services: Vec<ServiceSpec>,
     /// Its accessories, in the order in which they can be started.
     pub accessories: Vec<AccessorySpec>,
@@ -63,6 +64,8 @@ pub struct Config {
     pub sinks: Vec<Sink>,
     /// The Compose projects that services are from.
     pub composed: BTreeMap<ServiceName, Composed>,
+    /// Whether services that are deployed by one command count together or not at all.
+    pub all_or_nothing: bool,
     /// What is allowed, but probably not meant.
     pub warnings: Vec<Finding>,
 }
@@ -122,12 +125,15 @@ fn interpret(
     let services = read_services(&reader, &place);
     conflicts::check(&services, source, findings);
     let accessories = read_accessories(&reader, &place);
+    let beside: Vec<&str> = accessories.iter().map(|accessory| accessory.name.as_str()).collect();
+    let services = order::in_order(&reader, "service", services, &beside);
     let of_compose = |service: &service::Read| Some((service.spec.name.clone(), service.composed.clone()?));
     let composed = services.iter().filter_map(of_compose).collect();
     let built = |service: &service::Read| Some((service.spec.name.clone(), service.build.clone()?));
     let builds = services.iter().filter_map(built).collect();
     let services: Vec<ServiceSpec> = services.into_iter().map(|service| service.spec).collect();
     let names: Vec<ServiceName> = services.iter().map(|service| service.name.clone()).collect();
+    let all_or_nothing = reader.flag("all_or_nothing").is_some_and(|flag| flag.value);
     let sinks = notify::read(&reader, &place, &names);
     Some(Config {
         path: source.path.clone(),
@@ -137,6 +143,7 @@ fn interpret(
         builds,
         sinks,
         composed,
+        all_or_nothing,
         warnings: Vec::new(),
     })
 }
@@ -145,27 +152,9 @@ fn read_services(top: &Reader, place: &service::Place) -> Vec<service::Read> {
     top.tables("service").iter().filter_map(|reader| service::read(reader, place)).collect()
 }
 
-/// The accessories in their order. One that depends on what is not there, or on itself, is a mistake.
+/// The accessories in their order.
 fn read_accessories(top: &Reader, place: &service::Place) -> Vec<AccessorySpec> {
     let readers = top.tables("accessory");
-    let read: Vec<AccessorySpec> = readers.iter().filter_map(|reader| service::read_accessory(reader, place)).collect();
-    for reader in &readers {
-        for name in reader.texts("depends_on").map(|names| names.value).unwrap_or_default() {
-            if !read.iter().any(|spec| spec.name.as_str() == name.value) {
-                let names: Vec<&str> = read.iter().map(|spec| spec.name.as_str()).collect();
-                let near = keys::nearest(name.value, names).map(|near| format!("did you mean {near:?}?"));
-                reader
-                    .wrong_value("depends_on", name.at, format_args!("there is no accessory {:?}", name.value))
-                    .hint_if(near);
-                return read;
-            }
-        }
-    }
-    match crate::accessory::in_order(&read) {
-        Ok(ordered) => ordered.into_iter().cloned().collect(),
-        Err(circle) => {
-            top.mistake(top.place_of("accessory"), format!("accessory: {circle} wait for each other (depends_on)"));
-            read
-        }
-    }
+    let read = readers.iter().filter_map(|reader| service::read_accessory(reader, place)).collect();
+    order::in_order(top, "accessory", read, &[])
 }

@@ -32,10 +32,14 @@ impl Check<'_> {
     fn below(&self, entry: &Entry, key: &Key, section: &'static Section) {
         let Value::Table(table) = &entry.node.value else { return };
         match key.form {
-            Form::Table => self.descend(table, section.below(key.name)),
+            Form::Table | Form::Hook => self.descend(table, section.below(key.name)),
             // Under an environment the services have the same keys as above.
             Form::Tables(_) => {
                 let path = format!("{}.NAME", key.name);
+                let path = match section.path {
+                    at if at.is_empty() || at.starts_with("environment") => path,
+                    at => format!("{at}.{path}"),
+                };
                 for named in &table.entries {
                     if let Value::Table(table) = &named.node.value {
                         self.descend(table, Section::of(&path));
@@ -110,6 +114,16 @@ fn synonym(word: &str, path: &str) -> Option<&'static str> {
         "service.NAME.route" => {
             &[("host", "hosts"), ("domain", "hosts"), ("domains", "hosts"), ("port", "listen"), ("prefix", "path")]
         }
+        "service.NAME.hooks" => &[
+            ("pre_build", "before_build"),
+            ("pre_deploy", "before_start"),
+            ("migrate", "before_start"),
+            ("smoke", "before_switch"),
+            ("post_deploy", "after_watch"),
+            ("rollback", "on_rollback"),
+            ("failure", "on_failure"),
+        ],
+        "service.NAME.hooks.before_start" => &[("timeout", "within"), ("cmd", "command"), ("run", "command")],
         "service.NAME.stop" => &[("timeout", "grace"), ("grace_period", "grace")],
         _ => &[],
     };

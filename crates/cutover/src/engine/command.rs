@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cutover_core::machine::{Deployment, Event, Outcome, Progress, ServiceState};
 use cutover_core::plan::{self, Desired, Kind, Plan, Refusal};
-use cutover_core::spec::{RouteSpec, RunSpec, ServiceSpec};
+use cutover_core::spec::{ProxyRoute, RouteSpec, RunSpec, ServiceSpec};
 use cutover_core::{DeploymentId, Failure, Release, ReleaseNo, ServiceName};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
@@ -33,8 +33,11 @@ pub enum Want {
     Deploy {
         /// What to deploy.
         spec: Box<ServiceSpec>,
-        /// Also if nothing has changed.
+        /// Also if nothing has changed, or if it went back before.
         again: bool,
+        /// Wait, when it has been observed, until it counts together with others (see `Engine::agree`).
+        #[serde(default)]
+        together: bool,
     },
     /// What runs already of this, under our care.
     Adopt {
@@ -45,6 +48,9 @@ pub enum Want {
     Rollback {
         /// Which; the newest that served before if not given.
         to: Option<ReleaseNo>,
+        /// Also past a release that closed the way back.
+        #[serde(default)]
+        past: bool,
     },
     /// The same release in new instances.
     Restart,
@@ -175,7 +181,7 @@ impl Parts {
     async fn turn_back_running(self: &Arc<Self>, request: &Request) -> Result<Option<DeploymentId>, CommandError> {
         let running = |deployment: &Deployment| !matches!(deployment.progress, Progress::Stuck { .. });
         let is_running = self.ledger.state(&request.service).deployment.as_ref().is_some_and(running);
-        if !is_running || !matches!(request.want, Want::Rollback { to: None }) {
+        if !is_running || !matches!(request.want, Want::Rollback { to: None, .. }) {
             return Ok(None);
         }
         match self.abort(&request.service, &request.by, "asked to roll back").await {
@@ -238,7 +244,7 @@ impl Parts {
         let service = &request.service;
         refuse_if_locked(self, &self.ledger.state(service))?;
         match &request.want {
-            Want::Deploy { spec, again } => self.draft_deploy(service, spec, *again).await,
+            Want::Deploy { spec, again, together } => self.draft_deploy(service, spec, *again, *together).await,
             Want::Adopt { spec } => self.draft_adopt(service, spec).await,
             want => self.draft_known(service, want).await,
         }
@@ -249,15 +255,17 @@ impl Parts {
         service: &ServiceName,
         spec: &ServiceSpec,
         again: bool,
+        together: bool,
     ) -> Result<Draft, CommandError> {
         let fingerprint = self.world.runtime.fingerprint(&spec.run).await;
         let fingerprint = fingerprint.map_err(|error| {
             CommandError::Failed(error.about(format!("could not look at what {service} would run")))
         })?;
         let state = self.ledger.state(service);
-        let live = state.live.and_then(|no| self.ledger.view().release(service, no));
-        let desired = Desired { spec, fingerprint: fingerprint.as_deref(), again };
-        let mut plan = plan::deploy(&state, live.as_deref(), desired)?;
+        let fingerprint_now = fingerprint.as_deref();
+        let same = self.ledger.view().releases_with(service, |kept| kept.same_as(spec, fingerprint_now));
+        let mut plan =
+            plan::deploy(&state, Desired { spec, fingerprint: fingerprint_now, same: &same, again, together })?;
         plan.notes.extend(self.world.runtime.cramped(&state.serving(), plan.starts().len()).await);
         if let Some(route) = &spec.route {
             self.check_route(service, route).await?;
@@ -293,9 +301,15 @@ impl Parts {
         let live = || state.live.ok_or_else(not_running);
         let kept = |no| self.release(service, no).map_err(CommandError::Failed);
         let (plan, release) = match want {
-            Want::Rollback { to } => {
-                let release = kept(plan::rollback(&state, *to)?)?;
-                (plan::restart(&state, Kind::Rollback, &release)?, release)
+            Want::Rollback { to, past } => {
+                let release = kept(plan::rollback(&state, *to, *past)?)?;
+                let plan = plan::restart(&state, Kind::Rollback, &release)?;
+                let left = state.live.and_then(|live| self.ledger.view().release(service, live));
+                let plan = match left {
+                    Some(left) => plan::taking_back(plan, &left),
+                    None => plan,
+                };
+                (plan, release)
             }
             Want::Restart => {
                 let release = kept(live()?)?;
@@ -329,10 +343,19 @@ impl Parts {
                 let (service, wanted, owner) = (service.clone(), conflict.wanted, conflict.owner);
                 return Err(Refusal::RouteTaken { service, wanted, owner }.into());
             }
-            if table.listeners.iter().any(|listener| listener.address == proxy.listen) {
+            let is_ours = |address| table.listeners.iter().any(|listener| listener.address == address);
+            if let Some(preview) = proxy.preview.filter(|preview| !is_ours(*preview)) {
+                let preview = ProxyRoute { listen: preview, ..proxy.clone() };
+                self.can_route(service, &RouteSpec::Proxy(preview)).await?;
+            }
+            if is_ours(proxy.listen) {
                 return Ok(());
             }
         }
+        self.can_route(service, route).await
+    }
+
+    async fn can_route(&self, service: &ServiceName, route: &RouteSpec) -> Result<(), CommandError> {
         self.world.router.can_route(route).await.map_err(|failure| {
             let (reason, hint) = (failure.to_string(), failure.hint.clone());
             Refusal::Preflight { service: service.clone(), reason, hint }.into()

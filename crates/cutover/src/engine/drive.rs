@@ -25,7 +25,11 @@ impl Parts {
                 Next::Perform(step, until) => self.forward(service, &state, step, until).await,
                 Next::BeginUndo(step) => self.turn_back(service, &state, step).await,
                 Next::Undo(step, until) => self.backward(service, &state, step, until).await,
-                Next::SkipUndo(step) => self.record_if(service, Next::SkipUndo(step), Event::UndoDone { step }).await,
+                Next::SkipUndo(step) => {
+                    self.record_if(service, Next::SkipUndo(step), vec![Event::UndoDone { step }]).await;
+                }
+                Next::BeginHook(call) => self.announce(service, Next::BeginHook(call)).await,
+                Next::RunHook(call, until) => self.closing_hook(service, &state, call, until).await,
                 Next::End(outcome) => self.end(service, outcome).await,
             }
         }
@@ -33,6 +37,9 @@ impl Parts {
 
     async fn forward(self: &Arc<Self>, service: &ServiceName, state: &ServiceState, index: usize, until: Timestamp) {
         let Some(step) = step_of(state, index) else { return };
+        if matches!(step, Step::Hook { .. }) {
+            return self.hook_step(service, state, index, until).await;
+        }
         let performed = self.perform(service, &step, until);
         let result = if step.only_observes() {
             tokio::select! {
@@ -47,7 +54,7 @@ impl Parts {
             Ok(()) => Event::StepDone { step: index },
             Err(failure) => Event::StepFailed { step: index, failure },
         };
-        self.record_if(service, Next::Perform(index, until), event).await;
+        self.record_if(service, Next::Perform(index, until), vec![event]).await;
     }
 
     /// Before the traffic goes back, those who get it back must be ready. Until then the new ones keep it.
@@ -59,7 +66,7 @@ impl Parts {
         match ready {
             Ok(()) => self.announce(service, Next::BeginUndo(index)).await,
             Err(failure) => {
-                self.record_if(service, Next::BeginUndo(index), Event::UndoFailed { step: index, failure }).await;
+                self.record_if(service, Next::BeginUndo(index), vec![Event::UndoFailed { step: index, failure }]).await;
             }
         }
     }
@@ -70,12 +77,12 @@ impl Parts {
             Ok(()) => Event::UndoDone { step: index },
             Err(failure) => Event::UndoFailed { step: index, failure: with_way_on(failure, service) },
         };
-        self.record_if(service, Next::Undo(index, until), event).await;
+        self.record_if(service, Next::Undo(index, until), vec![event]).await;
     }
 
     async fn end(self: &Arc<Self>, service: &ServiceName, outcome: Outcome) {
         let proof = self.finish_proof(service).await;
-        self.record_if(service, Next::End(outcome.clone()), Event::Ended { outcome, proof }).await;
+        self.record_if(service, Next::End(outcome.clone()), vec![Event::Ended { outcome, proof }]).await;
         // The end of a removal takes the service out of the table. A router that is gone must not hold up what comes next.
         let service = service.clone();
         self.spawn(|parts| async move { parts.publish(&service).await });
@@ -90,13 +97,13 @@ impl Parts {
     }
 
     /// Records what came of something, if the machine still waits for it, and announces what follows in the same breath.
-    async fn record_if(&self, service: &ServiceName, awaited: Next, event: Event) {
+    pub(super) async fn record_if(&self, service: &ServiceName, awaited: Next, came: Vec<Event>) {
         self.until_recorded(service, move |state| {
             if state.next() != awaited {
                 return Vec::new();
             }
-            let mut events = vec![event.clone()];
-            if let Event::StepDone { step } = event {
+            let mut events = came.clone();
+            if let Some(Event::StepDone { step }) = came.last() {
                 events.extend(follow_up(state, step + 1, self.now()));
             }
             events
@@ -117,7 +124,7 @@ impl Parts {
     }
 
     /// Waits until the machine wants something else than it wanted.
-    async fn no_longer(&self, service: &ServiceName, wanted: Next) {
+    pub(super) async fn no_longer(&self, service: &ServiceName, wanted: Next) {
         self.ledger.until(service, |state| state.next() != wanted).await;
     }
 }
@@ -134,12 +141,13 @@ fn announcement(state: &ServiceState, now: Timestamp) -> Option<Event> {
             let limit = step_of(state, step)?.limit() + undo_grace(state);
             Some(Event::UndoStarted { step, until: now + limit })
         }
+        Next::BeginHook(call) => Some(Event::HookStarted { hook: call.hook, until: now + call.within }),
         _ => None,
     }
 }
 
 /// The announcement of the step behind one that is done, to be made durable together with its end.
-fn follow_up(state: &ServiceState, next: usize, now: Timestamp) -> Option<Event> {
+pub(super) fn follow_up(state: &ServiceState, next: usize, now: Timestamp) -> Option<Event> {
     let deployment = state.deployment.as_ref()?;
     let goes_on = matches!(deployment.progress, Progress::Forward { .. }) && !deployment.stands_still();
     let follows = goes_on && next < deployment.plan.steps.len();

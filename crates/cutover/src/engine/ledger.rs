@@ -58,6 +58,12 @@ impl View {
         self.releases.get(&(service.clone(), number)).cloned()
     }
 
+    /// The releases of a service that satisfy `of`, oldest first.
+    pub fn releases_with(&self, service: &ServiceName, of: impl Fn(&Release) -> bool) -> Vec<ReleaseNo> {
+        let own = self.releases.iter().filter(|((owner, _), release)| owner == service && of(release));
+        own.map(|((_, number), _)| *number).collect()
+    }
+
     /// Takes over what events change. Releases come and go beside them, also while events are being written.
     fn adopt(&mut self, newer: View) {
         self.services = newer.services;
@@ -120,12 +126,22 @@ impl Ledger {
         service: &ServiceName,
         decide: impl FnOnce(&View, &ServiceState) -> Result<Vec<Event>, E>,
     ) -> Result<Vec<Record>, E> {
+        let of_service = |event| (service.clone(), event);
+        let decide = |view: &View| Ok(decide(view, &view.state(service))?.into_iter().map(of_service).collect());
+        self.decide_for(decide).await
+    }
+
+    /// The same for several services at once: all of it happens, or nothing.
+    pub async fn decide_for<E: From<JournalError>>(
+        &self,
+        decide: impl FnOnce(&View) -> Result<Vec<(ServiceName, Event)>, E>,
+    ) -> Result<Vec<Record>, E> {
         let mut decided = self.writer.lock().await;
         self.finish(&mut decided).await?;
         let mut view = self.view().clone();
         let mut records = Vec::new();
-        for event in decide(&view, &view.state(service))? {
-            let record = self.record_of(&view, service, event);
+        for (service, event) in decide(&view)? {
+            let record = self.record_of(&view, &service, event);
             view.take(&record).expect("the machine's own events fit its state");
             records.push(record);
         }

@@ -17,6 +17,7 @@ mod perform;
 pub mod port;
 mod sampler;
 mod steer;
+mod together;
 mod undo;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,7 +26,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cutover_core::machine::{Event, Progress};
-use cutover_core::{Failure, Release, ReleaseNo, ServiceName};
+use cutover_core::{DeploymentId, Failure, Release, ReleaseNo, ServiceName};
 use tokio::task::JoinSet;
 
 pub use board::{Board, Identity};
@@ -34,6 +35,7 @@ pub use ledger::{Ledger, View};
 use port::{JournalError, World};
 use sampler::Sampler;
 pub use steer::Steer;
+pub use together::Member;
 
 /// How long to pause before trying again what the outside refused.
 const RETRY: Duration = Duration::from_millis(250);
@@ -59,6 +61,8 @@ struct Parts {
     cared_for: Mutex<BTreeSet<cutover_core::InstanceId>>,
     let_go: Mutex<BTreeSet<cutover_core::InstanceId>>,
     driven: Mutex<BTreeMap<ServiceName, Arc<tokio::sync::Mutex<()>>>>,
+    /// The deployments that have been observed, and wait for others.
+    awaiting: Mutex<BTreeMap<ServiceName, DeploymentId>>,
     planning: tokio::sync::Mutex<()>,
     /// How far a step has come that takes long, by service.
     progress: Arc<Mutex<BTreeMap<ServiceName, String>>>,
@@ -69,11 +73,19 @@ impl Engine {
     pub async fn open(world: World, identity: impl Into<Identity>) -> Result<Self, JournalError> {
         let ledger = Arc::new(Ledger::open(world.journal.clone(), world.clock.clone()).await?);
         let board = Board::new(ledger.clone(), world.router.clone(), identity.into());
-        let sampler = Sampler::default();
-        let (tasks, cared_for, let_go) = (Mutex::default(), Mutex::default(), Mutex::default());
-        let (driven, planning) = (Mutex::default(), tokio::sync::Mutex::default());
-        let progress = Arc::default();
-        let parts = Parts { ledger, board, world, sampler, tasks, cared_for, let_go, driven, planning, progress };
+        let parts = Parts {
+            ledger,
+            board,
+            world,
+            sampler: Sampler::default(),
+            tasks: Mutex::default(),
+            cared_for: Mutex::default(),
+            let_go: Mutex::default(),
+            driven: Mutex::default(),
+            awaiting: Mutex::default(),
+            planning: tokio::sync::Mutex::default(),
+            progress: Arc::default(),
+        };
         let engine = Self { parts: Arc::new(parts) };
         engine.resume();
         Ok(engine)
@@ -104,6 +116,7 @@ impl Engine {
         parts.spawn(|parts| async move { parts.keep_router_in_line().await });
         parts.spawn(|parts| async move { parts.sample().await });
         parts.spawn(|parts| async move { parts.care_for_all().await });
+        parts.spawn(|parts| async move { parts.end_old_hooks().await });
         let running: Vec<ServiceName> = {
             let view = parts.ledger.view();
             view.services.values().filter(|state| state.deployment.is_some()).map(|state| state.name.clone()).collect()

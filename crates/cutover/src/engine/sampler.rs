@@ -12,10 +12,14 @@ use cutover_core::{InstanceId, ServiceName};
 use tokio::time::Instant;
 
 use super::Parts;
+use super::perform::together;
 
 /// How often the counters are read, and how many readings are kept: together the minute before.
 const READ_EVERY: Duration = Duration::from_secs(5);
 const READINGS: usize = 13;
+
+/// So many answers tell how long answers take: five of them are the slowest hundredth.
+const ENOUGH: u64 = 500;
 
 /// What was read and noted so far. Nothing of it outlives the agent; a proof says `None` where it is missing.
 #[derive(Default)]
@@ -70,6 +74,18 @@ impl Parts {
             }
             tokio::time::sleep(READ_EVERY).await;
         }
+    }
+
+    /// How long the answers of these took in the last minute. If those are few, all that is known.
+    pub(super) fn latency_before(&self, now: &Stats, instances: &[InstanceId]) -> Option<Histogram> {
+        let of = |stats: &Stats| {
+            let targets = instances.iter().filter_map(|id| stats.target(id));
+            targets.fold(None, |sum, target| together(sum, target.latency.as_ref()))
+        };
+        let all = of(now)?;
+        let then = self.sampler.noted().readings.front().and_then(of);
+        let recent = then.map(|then| all.since(&then)).filter(|recent| recent.total() >= ENOUGH);
+        Some(recent.unwrap_or(all))
     }
 
     /// What the router has counted so far; a new longest gap begins here.

@@ -47,6 +47,10 @@ impl Parts {
                 self.leave_room(service, instances, until).await
             }
             Step::Rest { instances, .. } => self.wake(service, instances).await,
+            Step::Hook { hook, .. } => {
+                self.end_hook(&self.ledger.state(service), *hook).await;
+                Ok(())
+            }
             Step::Adopt { instances } => {
                 self.publish_by(service, until).await?;
                 for instance in instances {

@@ -92,6 +92,8 @@ struct Facts<'a> {
     moved: bool,
     live: Option<ReleaseNo>,
     reason: Option<String>,
+    /// The hook that failed when nothing could be undone any more, and how.
+    hook_failed: Option<String>,
     /// What could not be undone.
     stuck_on: Option<String>,
     aborted: bool,
@@ -117,7 +119,7 @@ pub fn about(events: &[Record], project: &str, journal: &str) -> Option<Message>
         to: facts.plan.to,
         by: facts.by.to_owned(),
         live: facts.live,
-        reason: facts.stuck_on.clone().or(facts.reason),
+        reason: facts.stuck_on.clone().or(facts.reason.clone()).or(facts.hook_failed.clone()),
         proof: facts.proof,
     })
 }
@@ -184,6 +186,7 @@ impl<'a> Facts<'a> {
             moved: false,
             live: plan.from,
             reason: None,
+            hook_failed: None,
             stuck_on: None,
             aborted: false,
             proof: None,
@@ -208,6 +211,7 @@ impl<'a> Facts<'a> {
                 self.reason = Some(short(&format!("aborted by {by}: {reason}")));
                 self.aborted = true;
             }
+            Event::HookEnded { report, .. } => self.hook_failed = report.failure.as_ref().map(told),
             Event::UndoFailed { failure, .. } => self.stuck_on = Some(told(failure)),
             Event::UndoRetried { .. } => self.stuck_on = None,
             Event::Ended { outcome, proof } => {

@@ -46,11 +46,34 @@ pub async fn smoke(words: &[String], at: &ProbeTarget, within: Duration) -> Resu
     run(words, variables, within).await
 }
 
+/// Runs a command for what it writes last; none if it writes nothing. What it writes when it fails is a reason, and no answer.
+pub async fn measure<const N: usize>(
+    words: &[String],
+    variables: [(&str, String); N],
+    within: Duration,
+) -> Result<Option<String>, String> {
+    let failure = match run_for(words, variables, within).await {
+        Ok(mut log) => return Ok(log.pop()),
+        Err(failure) => failure,
+    };
+    let said = failure.log.last().map(|line| format!(": {line}")).unwrap_or_default();
+    Err(format!("the command {}{said}", failure.summary))
+}
+
 async fn run<const N: usize>(
     words: &[String],
     ours: [(&str, String); N],
     within: Duration,
 ) -> Result<(), SmokeFailure> {
+    run_for(words, ours, within).await.map(drop)
+}
+
+/// The last lines that it wrote.
+async fn run_for<const N: usize>(
+    words: &[String],
+    ours: [(&str, String); N],
+    within: Duration,
+) -> Result<Vec<String>, SmokeFailure> {
     let silent = |summary| SmokeFailure { summary, log: Vec::new() };
     let (program, arguments) = words.split_first().ok_or_else(|| silent("is empty".to_owned()))?;
     let mut variables: BTreeMap<OsString, OsString> = inherited();
@@ -65,7 +88,7 @@ async fn run<const N: usize>(
     group.kill();
     let log = output.last_lines().await;
     let summary = match ended {
-        Some(Ok(status)) if status.success() => return Ok(()),
+        Some(Ok(status)) if status.success() => return Ok(log),
         Some(Ok(status)) => told(status),
         Some(Err(error)) => format!("could not be waited for: {error}"),
         None => format!("took longer than {}", duration::text(within)),
@@ -93,18 +116,24 @@ fn told(status: ExitStatus) -> String {
 }
 
 /// A command and whatever it started; killed when dropped.
-struct Group(Child);
+pub(crate) struct Group(pub(crate) Child);
 
 impl Group {
     /// Waits for the command, and kills what it leaves.
-    async fn ended(&mut self) -> io::Result<ExitStatus> {
-        let id = self.0.id().and_then(|pid| ProcessId::of(pid.cast_signed()));
-        // Without a handle it has ended already, and still bears its number: it was not waited for.
-        if let Some(handle) = id.and_then(|id| Handle::open(id).ok().flatten()) {
-            handle.ended().await?;
-        }
+    pub(crate) async fn ended(&mut self) -> io::Result<ExitStatus> {
+        self.exited().await?;
         self.kill();
         self.0.wait().await
+    }
+
+    /// Waits until the command has ended, and leaves it its number.
+    pub(crate) async fn exited(&self) -> io::Result<()> {
+        let id = self.0.id().and_then(|pid| ProcessId::of(pid.cast_signed()));
+        // Without a handle it has ended already, and still bears its number: it was not waited for.
+        match id.and_then(|id| Handle::open(id).ok().flatten()) {
+            Some(handle) => handle.ended().await,
+            None => Ok(()),
+        }
     }
 
     fn kill(&self) {

@@ -12,7 +12,8 @@ use futures_util::stream::BoxStream;
 use super::docker::DockerRuntime;
 use super::process::ProcessRuntime;
 use crate::engine::port::{
-    Adoptable, Exit, LogLine, Progress, ReleaseOrder, Runtime, RuntimeError, Seen, StartOrder, Stopped, Unhealthy,
+    Adoptable, Exit, HookFilter, HookOrder, HookRun, LogLine, Progress, ReleaseOrder, Runtime, RuntimeError, Seen,
+    StartOrder, Stopped, Unhealthy,
 };
 
 /// All runtimes as one: an order goes to the one that its specification names, anything else to the one that keeps a record
@@ -101,6 +102,15 @@ impl Runtime for Runtimes {
             Some(one) => self.of(one).cramped(running, more).await,
             None => None,
         }
+    }
+
+    async fn hook(&self, order: &HookOrder) -> Result<HookRun, RuntimeError> {
+        self.of_spec(&order.spec).hook(order).await
+    }
+
+    async fn end_hooks(&self, of: &HookFilter<'_>) -> Result<(), RuntimeError> {
+        self.process.end_hooks(of).await?;
+        self.docker.end_hooks(of).await
     }
 
     async fn forget(&self, instance: &InstanceId) -> Result<(), RuntimeError> {

@@ -45,6 +45,10 @@ fn become_program(launch: &Launch) -> Report {
 }
 
 fn prepare(launch: &Launch) -> Result<Command, Report> {
+    if launch.hook {
+        // So that whatever it starts is found by that, and no terminal takes it along.
+        rustix::process::setsid().map_err(|error| failed("could not lead a session".to_owned())(error.into()))?;
+    }
     let user = launch.spec.user.as_deref().map(find).transpose()?;
     set_limits(&launch.spec.limits)?;
     if let Some(user) = &user {

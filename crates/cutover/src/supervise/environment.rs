@@ -7,7 +7,8 @@
 //! 2. `HOME`, `USER` and `LOGNAME` of its user, if one is configured;
 //! 3. what is configured, with placeholders replaced;
 //! 4. `PORT`, `CUTOVER_SERVICE`, `CUTOVER_RELEASE`, `CUTOVER_INSTANCE`, and `CUTOVER_RUN`, by which its processes are
-//!    recognised. `PORT` wins over a configured one, for two instances cannot share it: many an env file sets it.
+//!    recognised. `PORT` wins over a configured one, for two instances cannot share it: many an env file sets it. A hook is no
+//!    instance, and gets neither `PORT` nor `CUTOVER_INSTANCE`.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -37,13 +38,15 @@ pub fn variables(launch: &Launch, user: Option<&User>) -> BTreeMap<OsString, OsS
     let configured = launch.spec.env.iter();
     variables.extend(configured.map(|(name, value)| (name.into(), fill(value.reveal(), launch).into())));
     let ours = [
-        ("PORT", launch.port.to_string()),
         ("CUTOVER_SERVICE", launch.instance.service.to_string()),
         ("CUTOVER_RELEASE", launch.instance.release.to_string()),
-        ("CUTOVER_INSTANCE", launch.instance.to_string()),
         (RUN_VARIABLE, launch.run.as_str().to_owned()),
     ];
     variables.extend(ours.map(|(name, value)| (name.into(), value.into())));
+    if !launch.hook {
+        let of_instance = [("PORT", launch.port.to_string()), ("CUTOVER_INSTANCE", launch.instance.to_string())];
+        variables.extend(of_instance.map(|(name, value)| (name.into(), value.into())));
+    }
     variables
 }
 

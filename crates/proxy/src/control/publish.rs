@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use cutover_core::Generation;
-use cutover_core::table::Table;
+use cutover_core::table::{Table, Traffic};
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 
 use super::{Kind, Problem};
@@ -44,7 +44,8 @@ impl Control {
     pub async fn resume(&self, table: Table) -> Result<(), Problem> {
         let mut listening = self.listening.lock().await;
         self.verify(&table)?;
-        let new = self.listen(&table, &listening)?;
+        // Traffic must come back after a crash, whoever has taken the address of a preview meanwhile.
+        let new = self.listen(&table, &listening, |_| true)?;
         self.show(table, new, &mut listening).await;
         Ok(())
     }
@@ -61,7 +62,8 @@ impl Control {
             return Err(self.outdated(generation));
         }
         self.verify(&table)?;
-        let new = self.listen(&table, &listening)?;
+        let known = |address| current.spec.listeners.iter().any(|listener| listener.address == address);
+        let new = self.listen(&table, &listening, known)?;
         disk::store(&self.state, &table)
             .map_err(|error| self.problem(Kind::Storage, format!("the table could not be written to disk: {error}")))?;
         self.show(table, new, &mut listening).await;
@@ -83,16 +85,24 @@ impl Control {
         if wrong.is_empty() { Ok(()) } else { Err(self.problem(Kind::Invalid, wrong.join("; "))) }
     }
 
-    /// Listens on what is new. If any of it fails, all of it is closed again.
+    /// Listens on what is new. If any of it fails, all of it is closed again; but a preview that was accepted once is left out
+    /// when its address cannot be had any more.
     fn listen(
         &self,
         table: &Table,
         listening: &HashMap<SocketAddr, TcpListener>,
+        is_known: impl Fn(SocketAddr) -> bool,
     ) -> Result<Vec<(SocketAddr, TcpListener)>, Problem> {
-        let new = table.listeners.iter().map(|listener| listener.address).filter(|at| !listening.contains_key(at));
-        new.map(|address| Ok((address, bind(address)?)))
-            .collect::<Result<_, crate::bind::BindError>>()
-            .map_err(|error| self.problem(Kind::Unbindable, error.to_string()))
+        let mut listeners = Vec::new();
+        for listener in table.listeners.iter().filter(|listener| !listening.contains_key(&listener.address)) {
+            let optional = is_known(listener.address) && matches!(listener.traffic, Traffic::Preview { .. });
+            match bind(listener.address) {
+                Ok(bound) => listeners.push((listener.address, bound)),
+                Err(error) if optional => tracing::warn!(%error, "nothing can be previewed there"),
+                Err(error) => return Err(self.problem(Kind::Unbindable, error.to_string())),
+            }
+        }
+        Ok(listeners)
     }
 
     async fn show(

@@ -15,6 +15,8 @@ pub enum Known {
     TransferEncoding,
     /// `Content-Type`: tells event streams apart.
     ContentType,
+    /// `Cookie`: a cookie of the proxy's own is not passed on.
+    Cookie,
     /// `Expect`: answered by the proxy, for it is the one who reads the body.
     Expect,
     /// `Upgrade`.
@@ -61,6 +63,7 @@ impl Known {
             (2, b't') if is("te") => Self::Te,
             (4, b'h') if is("host") => Self::Host,
             (5, b'p') if is("proxy") => Self::Hop,
+            (6, b'c') if is("cookie") => Self::Cookie,
             (6, b'e') if is("expect") => Self::Expect,
             (7, b'u') if is("upgrade") => Self::Upgrade,
             (9, b'x') if is("x-real-ip") => Self::RealIp,

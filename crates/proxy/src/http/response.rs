@@ -105,7 +105,7 @@ impl Response {
             match option {
                 o if o.eq_ignore_ascii_case(b"close") => self.keep = false,
                 o if o.eq_ignore_ascii_case(b"keep-alive") => self.keep = true,
-                o if Known::of(o) == Known::Other => self.connection_names = true,
+                o if matches!(Known::of(o), Known::Other | Known::Cookie) => self.connection_names = true,
                 _ => {}
             }
         }

@@ -1,9 +1,11 @@
 //! A service's counters. Each worker adds to a part of its own, so that counting costs no cache line that another one holds.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use cutover_core::ServiceName;
 use cutover_core::histogram::{BUCKETS, Histogram, bucket};
+use cutover_core::pin::POINTS;
 use cutover_core::stats::ServiceStats;
 
 use super::gap::Gap;
@@ -16,6 +18,10 @@ pub struct ServiceCounts {
     pub held: AtomicU64,
     /// The time without answers.
     pub gap: Gap,
+    /// The same for those who look at what is being deployed. Nobody asks for it.
+    pub preview_gap: Gap,
+    /// How many points were given to new clients, from a beginning that nobody knows.
+    points: AtomicU64,
 }
 
 /// What one worker counted for one service. Aligned so that no two share a cache line.
@@ -77,7 +83,15 @@ impl ServiceCounts {
     /// Counters for so many workers.
     pub fn new(workers: usize) -> Self {
         let shards = (0..workers).map(|_| Shard::default()).collect();
-        Self { shards, held: AtomicU64::new(0), gap: Gap::default() }
+        let points = AtomicU64::new(RandomState::new().hash_one(0) >> 1);
+        Self { shards, held: AtomicU64::new(0), gap: Gap::default(), preview_gap: Gap::default(), points }
+    }
+
+    /// A point for a client that has none. They are dealt out evenly, so that the share is right from the first few clients on:
+    /// any 10,000 in a row are all points, and fewer are spread nearly as well (a Weyl sequence, by the golden ratio).
+    pub fn new_point(&self) -> u16 {
+        let count = self.points.fetch_add(1, Relaxed) % u64::from(POINTS);
+        ((count * 6181) % u64::from(POINTS)) as u16
     }
 
     /// The part of one worker. Only that worker may count there.

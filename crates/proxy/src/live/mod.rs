@@ -7,6 +7,8 @@
 pub mod count;
 pub mod gap;
 pub mod gate;
+pub mod group;
+pub mod pin;
 pub mod service;
 pub mod sync;
 pub mod table;

@@ -1,17 +1,13 @@
-//! A service while it is served, and the choice among its targets.
-//!
-//! Equal weights: the target with the fewest requests in flight, ties in turn. Unequal weights: shares matter (a canary with
-//! 5 % must get 5 % also when there is one request at a time, or its verdict has no data), so the turn decides, and a target
-//! is passed over only while it has more in flight than its share of all. Turns are one precomputed cycle in
-//! which each target appears as often as its weight says, evenly spread ("smooth" weighted round robin).
+//! A service while it is served, and which of its targets a request may go to.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use cutover_core::InstanceId;
-use cutover_core::table::{Balance, Hold, Limits, Mode, Service};
+use cutover_core::table::{Hold, Limits, Mode, Service};
 
 use super::count::ServiceCounts;
+use super::group::{Group, Serving};
+use super::pin::LivePin;
 use super::target::LiveTarget;
 
 /// One service of one table.
@@ -23,17 +19,19 @@ pub struct LiveService {
     pub counts: Arc<ServiceCounts>,
     /// All targets, in the order of `spec.targets`.
     pub targets: Vec<Arc<LiveTarget>>,
-    serving: Vec<Serving>,
-    total: u64,
-    even: bool,
-    cycle: Vec<u16>,
-    turn: AtomicUsize,
+    /// How clients are bound to a release, while they are.
+    pub pin: Option<LivePin>,
+    serving: Group,
+    sides: Option<Sides>,
 }
 
+/// The serving targets by release, while clients are bound to one.
 #[derive(Debug)]
-struct Serving {
-    target: Arc<LiveTarget>,
-    weight: u64,
+struct Sides {
+    /// Those of the release that is tried out.
+    new: Group,
+    /// The others.
+    old: Group,
 }
 
 impl LiveService {
@@ -48,10 +46,13 @@ impl LiveService {
                 Mode::Registered | Mode::Draining => None,
             })
             .collect();
-        let weights: Vec<u64> = serving.iter().map(|s| s.weight).collect();
-        let even = weights.windows(2).all(|pair| pair[0] == pair[1]);
-        let total = weights.iter().sum();
-        Self { cycle: cycle(&weights), turn: AtomicUsize::new(0), spec, counts, targets, serving, total, even }
+        let sides = spec.pin.as_ref().map(|pin| {
+            let is_new = |s: &Serving| s.target.instance.release == pin.release;
+            let (new, old) = serving.iter().cloned().partition(is_new);
+            Sides { new: Group::new(new, spec.balance), old: Group::new(old, spec.balance) }
+        });
+        let pin = spec.pin.as_ref().map(|pin| LivePin::new(pin, &spec.name));
+        Self { serving: Group::new(serving, spec.balance), spec, counts, targets, pin, sides }
     }
 
     /// Its limits.
@@ -69,70 +70,25 @@ impl LiveService {
         self.targets.iter().find(|target| target.instance == *instance)
     }
 
-    /// Chooses among the serving targets, leaving out those that this request has `tried`. Targets that just refused a
-    /// connection are passed over, unless all did: then one may as well be asked again.
-    pub fn choose(&self, tried: &[u64], now: u64) -> Option<&Arc<LiveTarget>> {
-        if let [only] = self.serving.as_slice() {
-            return (!tried.contains(&only.target.serial)).then_some(&only.target);
-        }
-        let open = |s: &Serving| !tried.contains(&s.target.serial);
-        // One turn for both looks: with two, every second turn would be skipped while all are shy.
-        let turn = self.turn.fetch_add(1, Relaxed);
-        self.pick(turn, |s| open(s) && !s.target.shy(now)).or_else(|| self.pick(turn, open))
+    /// Chooses among the serving targets, leaving out those that this request has `tried`. A client with a point keeps to its
+    /// release as long as somebody of it can be reached; then the others serve it, for no request fails of being bound.
+    pub fn choose(&self, tried: &[u64], now: u64, point: Option<u16>) -> Option<&Arc<LiveTarget>> {
+        self.own_side(tried, now, point).or_else(|| self.serving.choose(tried, now))
     }
 
-    fn pick(&self, turn: usize, open: impl Fn(&Serving) -> bool) -> Option<&Arc<LiveTarget>> {
-        let first = usize::from(*self.cycle.get(turn % self.cycle.len().max(1))?);
-        let in_turn = || (0..self.serving.len()).map(|i| &self.serving[(first + i) % self.serving.len()]);
-        let mut candidates = in_turn().filter(|s| open(s));
-        if self.spec.balance == Balance::RoundRobin {
-            return candidates.next().map(|s| &s.target);
-        }
-        let load = |s: &Serving| s.target.gate.load().in_flight;
-        if !self.even {
-            let all: u64 = self.serving.iter().map(load).sum();
-            // At most its share of all, counting this request, rounded up.
-            let fair = |s: &&Serving| load(s) * self.total < (all + 1) * s.weight + self.total;
-            if let Some(within) = in_turn().filter(|s| open(s)).find(fair) {
-                return Some(&within.target);
-            }
-        }
-        // The first of equal minima wins, and the turn decides who is first.
-        let first = candidates.next()?;
-        let least = candidates.fold((first, load(first)), |(best, its), other| {
-            let load = load(other);
-            if load * best.weight < its * other.weight { (other, load) } else { (best, its) }
-        });
-        Some(&least.0.target)
+    #[inline]
+    fn own_side(&self, tried: &[u64], now: u64, point: Option<u16>) -> Option<&Arc<LiveTarget>> {
+        let (sides, pin) = (self.sides.as_ref()?, self.spec.pin.as_ref()?);
+        let side = if pin.takes(point?) { &sides.new } else { &sides.old };
+        side.choose_reachable(tried, now)
     }
-}
-
-/// A cycle in which each index appears `weight` times (after division by their greatest common divisor), evenly spread.
-fn cycle(weights: &[u64]) -> Vec<u16> {
-    let divisor = weights.iter().fold(0, |a, &b| gcd(a, b)).max(1);
-    let weights: Vec<i64> = weights.iter().map(|w| i64::try_from(w / divisor).unwrap_or(i64::MAX)).collect();
-    let total: i64 = weights.iter().sum();
-    let mut credit = vec![0; weights.len()];
-    let mut next = || {
-        for (credit, weight) in credit.iter_mut().zip(&weights) {
-            *credit += weight;
-        }
-        let richest = (0..credit.len()).rev().max_by_key(|&i| credit[i]).unwrap_or(0);
-        if let Some(credit) = credit.get_mut(richest) {
-            *credit -= total;
-        }
-        u16::try_from(richest).unwrap_or(0)
-    };
-    (0..total).map(|_| next()).collect()
-}
-
-fn gcd(a: u64, b: u64) -> u64 {
-    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
+
+    use cutover_core::table::Balance;
 
     use super::*;
     use crate::live::gate::Admits;
@@ -151,6 +107,7 @@ mod tests {
             targets: spec.collect(),
             hold: None,
             limits: Limits::default(),
+            pin: None,
             token: None,
         };
         LiveService::new(spec, Arc::new(ServiceCounts::new(1)), targets)
@@ -159,7 +116,7 @@ mod tests {
     fn shares(service: &LiveService, rounds: usize) -> Vec<usize> {
         let mut counts = HashMap::new();
         for _ in 0..rounds {
-            *counts.entry(service.choose(&[], 0).unwrap().serial).or_insert(0) += 1;
+            *counts.entry(service.choose(&[], 0, None).unwrap().serial).or_insert(0) += 1;
         }
         service.targets.iter().map(|t| counts.get(&t.serial).copied().unwrap_or(0)).collect()
     }
@@ -183,7 +140,7 @@ mod tests {
     fn a_canary_takes_no_more_than_its_share_of_a_jam() {
         let service = service(&[95, 5], Balance::LeastConnections);
         for _ in 0..100 {
-            assert!(service.choose(&[], 0).unwrap().gate.enter(Admits::All));
+            assert!(service.choose(&[], 0, None).unwrap().gate.enter(Admits::All));
         }
         let canary = service.targets[1].gate.load().in_flight;
         assert!((4..=7).contains(&canary), "{canary} of 100");
@@ -205,6 +162,6 @@ mod tests {
         service.targets[1].refused(0);
         assert_eq!(shares(&service, 10), [5, 5]);
         let tried = [service.targets[0].serial, service.targets[1].serial];
-        assert!(service.choose(&tried, 0).is_none());
+        assert!(service.choose(&tried, 0, None).is_none());
     }
 }

@@ -9,8 +9,8 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cutover_core::table::{Table, Traffic};
-use cutover_core::{InstanceId, ServiceName};
+use cutover_core::table::{Network, Table, Traffic};
+use cutover_core::{InstanceId, ReleaseNo, ServiceName};
 
 use super::count::ServiceCounts;
 use super::gate::Admits;
@@ -41,6 +41,15 @@ pub struct LiveListener {
 pub enum LiveTraffic {
     /// HTTP, by host and path.
     Http(Router),
+    /// HTTP, to what is being deployed.
+    Preview {
+        /// The service.
+        service: Arc<LiveService>,
+        /// The release, if there is one to look at.
+        release: Option<ReleaseNo>,
+        /// Peers whose forwarding fields are believed.
+        trusted: Vec<Network>,
+    },
     /// Connections, all to one service.
     Tcp(Arc<LiveService>),
 }
@@ -154,6 +163,11 @@ impl Kept {
         let listeners = spec.listeners.iter().filter_map(|listener| {
             let traffic = match &listener.traffic {
                 Traffic::Http { routes, trusted } => LiveTraffic::Http(Router::new(routes, trusted, &services)),
+                Traffic::Preview { service, release, trusted } => LiveTraffic::Preview {
+                    service: services.get(service)?.clone(),
+                    release: *release,
+                    trusted: trusted.clone(),
+                },
                 Traffic::Tcp { service } => LiveTraffic::Tcp(services.get(service)?.clone()),
             };
             Some(LiveListener { address: listener.address, traffic })

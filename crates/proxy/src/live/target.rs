@@ -2,10 +2,11 @@
 
 use std::cell::Cell;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 use cutover_core::InstanceId;
+use cutover_core::histogram::{BUCKETS, Histogram, bucket};
 use cutover_core::stats::TargetStats;
 use cutover_core::table::Mode;
 
@@ -41,6 +42,18 @@ pub struct TargetCounts {
     pub failed: AtomicU64,
     /// Answers with status 500 to 599.
     pub errors: AtomicU64,
+    /// How long answers took. One KiB for a target that has answered, and none before: many are known that nobody asks.
+    /// All workers share it, as they share the counters above.
+    latency: OnceLock<Box<[AtomicU64; BUCKETS]>>,
+}
+
+impl TargetCounts {
+    /// The head of an answer came after so many microseconds.
+    #[inline]
+    pub fn latency(&self, micros: u64) {
+        let empty = || Box::new([const { AtomicU64::new(0) }; BUCKETS]);
+        self.latency.get_or_init(empty)[bucket(micros)].fetch_add(1, Relaxed);
+    }
 }
 
 impl LiveTarget {
@@ -93,6 +106,11 @@ impl LiveTarget {
             served: self.counts.served.load(Relaxed),
             failed: self.counts.failed.load(Relaxed),
             errors: self.counts.errors.load(Relaxed),
+            latency: self
+                .counts
+                .latency
+                .get()
+                .map(|latency| Histogram::from_counts(latency.iter().map(|count| count.load(Relaxed)))),
         }
     }
 }
@@ -101,13 +119,20 @@ impl LiveTarget {
 #[derive(Debug)]
 pub struct Claim {
     target: Arc<LiveTarget>,
+    since_us: u64,
     stream: Cell<bool>,
 }
 
 impl Claim {
-    /// Takes a place if the target admits it.
-    pub fn new(target: &Arc<LiveTarget>, wanted: Admits) -> Option<Self> {
-        target.gate.enter(wanted).then(|| Self { target: target.clone(), stream: Cell::new(false) })
+    /// Takes a place if the target admits it, at the given time.
+    pub fn new(target: &Arc<LiveTarget>, wanted: Admits, now_us: u64) -> Option<Self> {
+        let claim = || Self { target: target.clone(), since_us: now_us, stream: Cell::new(false) };
+        target.gate.enter(wanted).then(claim)
+    }
+
+    /// When it was taken, in microseconds.
+    pub fn since_us(&self) -> u64 {
+        self.since_us
     }
 
     /// The target.
@@ -126,5 +151,25 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         if self.stream.get() { self.target.gate.leave_stream() } else { self.target.gate.leave() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ten thousand of them (a thousand services of ten) cost 2 MiB, and 12 when all have answered; what is said of one fits a line. Seen to
+    /// fail with the histogram in place.
+    #[test]
+    fn a_target_that_nobody_asks_costs_little() {
+        assert!(size_of::<LiveTarget>() <= 216, "{} bytes", size_of::<LiveTarget>());
+        let target = LiveTarget::new("web.r1.i1".parse().unwrap(), "127.0.0.1:1".parse().unwrap());
+        assert_eq!(target.stats().latency, None);
+        for millis in 1..1000 {
+            target.counts.latency(millis * 1000);
+        }
+        let text = serde_json::to_string(&target.stats()).unwrap();
+        assert!(text.len() < 500, "{} bytes: {text}", text.len());
+        assert_eq!(target.stats().latency.unwrap().total(), 999);
     }
 }

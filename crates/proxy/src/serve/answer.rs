@@ -102,7 +102,8 @@ impl Relay<'_> {
             // 100 was for us: the client got its own when we began to read its body.
             if response.status != 100 && !self.ask.old {
                 let names = self.ask.preview.as_ref().filter(|_| switched).map(|_| &**self.claim.target());
-                forward::response(out, head, response, Manner { chunks: false, keep: true, old: false, names });
+                let cookie = self.ask.pinned.cookie.as_deref().filter(|_| switched);
+                forward::response(out, head, response, Manner { chunks: false, keep: true, old: false, names, cookie });
                 self.write(to, out).await?;
             }
             let websocket =
@@ -148,8 +149,8 @@ impl Relay<'_> {
         // While the body is still being sent, nobody knows whether the rest of it will be read.
         let keep = self.ask.keep && self.progress.sent.get() && (delimited || chunks) && !self.slot.retired();
         let names = self.ask.preview.as_ref().map(|_| &**self.claim.target());
-        let head = &inbox.data()[..end];
-        forward::response(out, head, response, Manner { chunks, keep, old: self.ask.old, names });
+        let (head, cookie) = (&inbox.data()[..end], self.ask.pinned.cookie.as_deref());
+        forward::response(out, head, response, Manner { chunks, keep, old: self.ask.old, names, cookie });
         inbox.consume(end);
         self.observe(response);
         self.progress.until_close.set(!delimited && !chunks);
@@ -213,8 +214,11 @@ impl Relay<'_> {
     fn observe(&self, response: &Response) {
         let now = self.shared.now_us();
         self.waiting.answered(now);
-        self.shard.latency(now.saturating_sub(self.began_us));
-        if response.status >= 500 {
+        if self.ask.is_traffic() {
+            self.shard.latency(now.saturating_sub(self.began_us));
+            self.claim.target().counts.latency(now.saturating_sub(self.claim.since_us()));
+        }
+        if response.status >= 500 && self.ask.is_traffic() {
             self.shard.error();
             self.claim.target().counts.errors.fetch_add(1, Relaxed);
         }

@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 use std::time::Duration;
 
-use cutover_core::InstanceId;
 use cutover_core::table::Hold;
+use cutover_core::{InstanceId, ReleaseNo};
 use tokio::net::TcpStream;
 
 use super::refuse::Refusal;
@@ -16,9 +16,9 @@ use super::upload::client_leaves;
 use crate::inbox::Inbox;
 use crate::live::gate::Admits;
 use crate::live::service::LiveService;
-use crate::live::target::Claim;
-use crate::worker::Worker;
+use crate::live::target::{Claim, LiveTarget};
 use crate::worker::clock::Slot;
+use crate::worker::{Shared, Worker};
 
 /// How long a request waits when no target can be reached, before it tries all of them again.
 const PAUSE: Duration = Duration::from_millis(25);
@@ -26,7 +26,7 @@ const PAUSE: Duration = Duration::from_millis(25);
 /// How many requests of one service wait like that at once. The next is answered at once.
 const PAUSED: u64 = 1000;
 
-/// What a request with the service's token asks for.
+/// What a request asks for that carries the service's token, or comes where a release is previewed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Preview {
     /// To be told who answered.
@@ -35,6 +35,8 @@ pub enum Preview {
     Named(InstanceId),
     /// An instance whose id cannot be read.
     Unreadable(String),
+    /// The release that is being deployed, if one is.
+    New(Option<ReleaseNo>),
 }
 
 /// Why there is no claim.
@@ -62,25 +64,27 @@ pub struct Waiter<'a> {
 }
 
 impl Waiter<'_> {
-    /// Claims a target of `service` that was not `tried`. `service` becomes the newest version of itself.
+    /// Claims a target of `service` that was not `tried`, of the release that takes clients with this `point`. `service` becomes the newest version of itself.
     pub async fn claim(
         &mut self,
         service: &mut Arc<LiveService>,
         preview: Option<&Preview>,
+        point: Option<u16>,
         tried: &[u64],
     ) -> Result<Claim, NoClaim> {
         match preview {
-            Some(Preview::Named(instance)) => return named(service, instance),
+            Some(Preview::Named(instance)) => return named(service, instance, self.worker.shared.now_us()),
             Some(Preview::Unreadable(text)) => return Err(NoClaim::Refused(Refusal::no_such_instance(text))),
+            Some(Preview::New(release)) => return previewed(service, *release, tried, self.worker.shared.now_us()),
             Some(Preview::Any) | None => {}
         }
         loop {
             if service.hold().is_some() {
                 self.held(service).await?;
             }
-            let now = self.worker.shared.now_ms();
-            match service.choose(tried, now) {
-                Some(target) => match Claim::new(target, Admits::All) {
+            let now_us = self.worker.shared.now_us();
+            match service.choose(tried, Shared::millis(now_us), point) {
+                Some(target) => match Claim::new(target, Admits::All, now_us) {
                     Some(claim) => return Ok(claim),
                     // The target was retired a moment ago; the table that says so is already there.
                     None => self.newest(service)?,
@@ -156,9 +160,21 @@ impl Waiter<'_> {
     }
 }
 
-fn named(service: &LiveService, instance: &InstanceId) -> Result<Claim, NoClaim> {
-    let claim = service.named(instance).and_then(|target| Claim::new(target, Admits::Named));
+fn named(service: &LiveService, instance: &InstanceId, now_us: u64) -> Result<Claim, NoClaim> {
+    let claim = service.named(instance).and_then(|target| Claim::new(target, Admits::Named, now_us));
     claim.ok_or_else(|| NoClaim::Refused(Refusal::no_such_instance(instance)))
+}
+
+/// Any instance of a release, whether it has traffic or not.
+fn previewed(service: &LiveService, release: Option<ReleaseNo>, tried: &[u64], now_us: u64) -> Result<Claim, NoClaim> {
+    let is_new = |target: &&Arc<LiveTarget>| Some(target.instance.release) == release;
+    let claim = service
+        .targets
+        .iter()
+        .filter(|target| is_new(target) && !tried.contains(&target.serial))
+        .find_map(|target| Claim::new(target, Admits::Named, now_us));
+    let none = || NoClaim::Refused(Refusal::no_preview(&service.spec.name));
+    claim.ok_or_else(|| if tried.is_empty() { none() } else { NoClaim::Exhausted })
 }
 
 /// Counts a held request while it lives.

@@ -75,7 +75,8 @@ impl Exchange<'_> {
     pub async fn run(mut self) -> Next {
         let worker = self.client.worker.clone();
         let counts = self.service.counts.clone();
-        let waiting = Waiting::new(&counts.gap, &worker.shared);
+        let gap = if self.ask.is_traffic() { &counts.gap } else { &counts.preview_gap };
+        let waiting = Waiting::new(gap, &worker.shared);
         waiting.begin(self.began_us);
         let (mut tried, mut again, mut last, mut paused) = (Vec::new(), false, String::new(), false);
         let named = matches!(self.ask.preview, Some(Preview::Named(_)));
@@ -122,7 +123,7 @@ impl Exchange<'_> {
             let patient = self.is_patient();
             let Client { worker, stream, inbox, slot, .. } = &mut *self.client;
             let mut waiter = Waiter { worker, stream, inbox, slot };
-            match waiter.claim(&mut self.service, self.ask.preview.as_ref(), tried).await {
+            match waiter.claim(&mut self.service, self.ask.preview.as_ref(), self.ask.pinned.point, tried).await {
                 Err(NoClaim::Exhausted) if patient => waiter.pause(&mut self.service).await?,
                 other => return other,
             }
@@ -142,7 +143,7 @@ impl Exchange<'_> {
     fn not_reached(&self, claim: &Claim, error: &std::io::Error, first: bool) -> String {
         let target = claim.target();
         target.refused(self.client.worker.shared.now_ms());
-        target.counts.failed.fetch_add(u64::from(first), Relaxed);
+        target.counts.failed.fetch_add(u64::from(first && self.ask.is_traffic()), Relaxed);
         format!("{} at {}: {error}", target.instance, target.address)
     }
 

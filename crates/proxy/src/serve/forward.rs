@@ -6,6 +6,7 @@
 use std::io::Write;
 use std::net::IpAddr;
 
+use super::pin;
 use crate::http::body::Framing;
 use crate::http::field::{Known, members};
 use crate::http::head::Field;
@@ -22,6 +23,8 @@ pub fn request(out: &mut Vec<u8>, head: &[u8], request: &Request, peer: IpAddr, 
     for field in &request.fields {
         let pass = match field.known {
             Known::Other => !(request.connection_names && named(&request.fields, head, field)),
+            Known::Cookie if request.connection_names && named(&request.fields, head, field) => false,
+            Known::Cookie => !pin::without_ours(out, field.name.of(head), field.value.of(head)),
             Known::Host | Known::ContentType | Known::ContentLength => true,
             Known::ForwardedProto | Known::ForwardedHost | Known::RealIp | Known::Forwarded => trusted,
             _ => false,
@@ -85,6 +88,8 @@ pub struct Manner<'a> {
     pub old: bool,
     /// The instance to be named.
     pub names: Option<&'a LiveTarget>,
+    /// A cookie of the proxy's own, for a client that is bound to a release from here on.
+    pub cookie: Option<&'a str>,
 }
 
 /// Writes the head that the client gets.
@@ -96,7 +101,7 @@ pub fn response(out: &mut Vec<u8>, head: &[u8], response: &Response, manner: Man
     length &= response.framing != Framing::UntilClose && response.framing != Framing::Chunked;
     for field in &response.fields {
         let pass = match field.known {
-            Known::Other => !(response.connection_names && named(&response.fields, head, field)),
+            Known::Other | Known::Cookie => !(response.connection_names && named(&response.fields, head, field)),
             Known::ContentLength => std::mem::take(&mut length),
             Known::Connection | Known::TransferEncoding | Known::Upgrade | Known::Hop => false,
             Known::Instance | Known::Token | Known::Ours => false,
@@ -105,6 +110,9 @@ pub fn response(out: &mut Vec<u8>, head: &[u8], response: &Response, manner: Man
         if pass {
             line(out, field.name.of(head), field.value.of(head));
         }
+    }
+    if let Some(cookie) = manner.cookie {
+        line(out, b"Set-Cookie", cookie.as_bytes());
     }
     if manner.chunks {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
@@ -127,7 +135,7 @@ pub fn response(out: &mut Vec<u8>, head: &[u8], response: &Response, manner: Man
 }
 
 #[inline]
-fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+pub(super) fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.reserve(name.len() + value.len() + 4);
     out.extend_from_slice(name);
     out.extend_from_slice(b": ");

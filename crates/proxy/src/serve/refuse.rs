@@ -56,6 +56,13 @@ impl Refusal {
         Self { retry_after: Some(1), ..refusal }
     }
 
+    /// No release is being deployed, or it has no instance that could be asked yet.
+    pub fn no_preview(service: impl Display) -> Self {
+        let text =
+            format!("there is no new release of {service} to look at now: this address shows one while it is deployed");
+        Self { retry_after: Some(1), ..Self::new(503, "no-preview", text) }
+    }
+
     /// The instance that the request names takes nothing.
     pub fn no_such_instance(instance: impl Display) -> Self {
         Self::new(503, "no-such-instance", format!("{instance} is not known here, or is draining"))

@@ -6,6 +6,7 @@ use super::claim::Preview;
 use super::connection::{Client, Next, guarded};
 use super::exchange::Exchange;
 use super::forward;
+use super::pin::{Asker, Pinned};
 use super::refuse::Refusal;
 use super::upload::STALL;
 use crate::http::body::{Body, Framing};
@@ -13,7 +14,9 @@ use crate::http::field::Known;
 use crate::http::request::Request;
 use crate::live::service::LiveService;
 use crate::live::table::LiveTraffic;
+use crate::route::Prefix;
 use crate::worker::stock::Scratch;
+use cutover_core::table::Network;
 use tokio::io::AsyncWriteExt;
 
 /// What must be remembered of a request once its head is rewritten.
@@ -29,8 +32,26 @@ pub struct Ask {
     pub idempotent: bool,
     /// It asks for another protocol.
     pub upgrade: bool,
-    /// It carries the service's token.
+    /// It carries the service's token, or came where a release is previewed.
     pub preview: Option<Preview>,
+    /// Which release its client keeps to.
+    pub pinned: Pinned,
+}
+
+impl Ask {
+    /// Whether it is traffic of the service, and not a person who looks at what is not there for everybody yet.
+    pub fn is_traffic(&self) -> bool {
+        !matches!(self.preview, Some(Preview::New(_)))
+    }
+}
+
+/// Where a request goes.
+struct Routed {
+    service: Arc<LiveService>,
+    /// Whether the client's word about other clients is believed.
+    trusted: bool,
+    pinned: Pinned,
+    preview: Option<Preview>,
 }
 
 /// What became of reading a small body.
@@ -51,13 +72,14 @@ pub async fn serve(client: &mut Client, scratch: &mut Scratch, end: usize) -> Ne
         return client.refuse(&Refusal::bad_request(refused.status, refused.why), false).await;
     }
     let request = &scratch.request;
-    let Some((service, trusted)) = route(client, head, request) else {
+    let Some(routed) = route(client, head, request) else {
         let refusal = Refusal::no_route(request.host.map(|host| host.of(head)), request.target.of(head));
         let (keep, bodiless) = (request.keep && request.framing == Framing::Empty, request.method.of(head) == b"HEAD");
         client.inbox.consume(end);
         return client.refuse_to(&refusal, keep, bodiless).await;
     };
-    let ask = ask(head, request, &service);
+    let Routed { service, trusted, pinned, preview } = routed;
+    let ask = ask(head, request, &service, pinned, preview);
     let framing = request.framing;
     scratch.sent.clear();
     forward::request(&mut scratch.sent, head, request, client.peer, trusted, service.spec.name.as_str());
@@ -73,27 +95,43 @@ pub async fn serve(client: &mut Client, scratch: &mut Scratch, end: usize) -> Ne
     Exchange { client, scratch, service, ask, body, began_us }.run().await
 }
 
-/// Where it goes, and whether the client's word about other clients is believed.
-fn route(client: &Client, head: &[u8], request: &Request) -> Option<(Arc<LiveService>, bool)> {
+fn route(client: &Client, head: &[u8], request: &Request) -> Option<Routed> {
+    let believed = |networks: &[Network]| networks.iter().any(|network| network.contains(client.peer));
     client.worker.table(|table| match &table.listener(client.listener)?.traffic {
         LiveTraffic::Http(router) => {
-            let service = router.find(request.host.map(|host| host.of(head)), request.target.of(head))?;
-            let trusted = router.trusted.iter().any(|network| network.contains(client.peer));
-            Some((service.clone(), trusted))
+            let Prefix { path, service } =
+                router.find(request.host.map(|host| host.of(head)), request.target.of(head))?;
+            let trusted = believed(&router.trusted);
+            let pinned = service.pin.as_ref().map_or_else(Pinned::default, |pin| {
+                let (peer, networks) = (client.peer, trusted.then_some(router.trusted.as_slice()));
+                Asker { head, request, peer, trusted: networks }.pinned(pin, &service.counts, path)
+            });
+            Some(Routed { service: service.clone(), trusted, pinned, preview: None })
         }
+        LiveTraffic::Preview { service, release, trusted } => Some(Routed {
+            service: service.clone(),
+            trusted: believed(trusted),
+            pinned: Pinned::default(),
+            preview: Some(Preview::New(*release)),
+        }),
         LiveTraffic::Tcp(_) => None,
     })
 }
 
-fn ask(head: &[u8], request: &Request, service: &LiveService) -> Ask {
+fn ask(head: &[u8], request: &Request, service: &LiveService, pinned: Pinned, preview: Option<Preview>) -> Ask {
     let method = request.method.of(head);
+    let token = || self::preview(head, request, service.spec.token.as_ref()?.as_bytes());
+    let preview = preview.or_else(token);
+    // The agent looks at the service as a whole, not as one of its clients.
+    let pinned = if preview.is_none() { pinned } else { Pinned::default() };
     Ask {
         old: request.old,
         keep: request.keep,
         bodiless: method == b"HEAD",
         idempotent: Request::idempotent(method),
         upgrade: request.upgrade.is_some(),
-        preview: service.spec.token.as_ref().and_then(|token| preview(head, request, token.as_bytes())),
+        preview,
+        pinned,
     }
 }
 

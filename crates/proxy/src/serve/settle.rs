@@ -64,7 +64,7 @@ impl Exchange<'_> {
                 Left::Done(Next::Drop)
             }
             Outcome::Broken(broken) => {
-                claim.target().counts.failed.fetch_add(1, Relaxed);
+                self.blame(claim);
                 match broken {
                     Broken::Bad(why) => Left::Fail(Refusal::bad_answer(instance, why)),
                     Broken::Silent => Left::Fail(Refusal::no_answer(instance)),
@@ -76,7 +76,7 @@ impl Exchange<'_> {
             Outcome::Upload(UploadEnd::Malformed(bad)) => Left::Refuse(Refusal::bad_request(400, bad.0)),
             Outcome::Late if phase == Phase::Sending => Left::Refuse(Refusal::slow_client()),
             Outcome::Late | Outcome::Upload(UploadEnd::Refused) => {
-                claim.target().counts.failed.fetch_add(1, Relaxed);
+                self.blame(claim);
                 Left::Fail(Refusal::answer_timeout(instance, limits.answer))
             }
         }
@@ -104,7 +104,12 @@ impl Exchange<'_> {
         if self.ask.preview.is_none() {
             self.service.counts.shard(self.client.worker.index).served();
         }
-        claim.target().counts.served.fetch_add(1, Relaxed);
+        claim.target().counts.served.fetch_add(u64::from(self.ask.is_traffic()), Relaxed);
+    }
+
+    /// The instance did not answer.
+    fn blame(&self, claim: &Claim) {
+        claim.target().counts.failed.fetch_add(u64::from(self.ask.is_traffic()), Relaxed);
     }
 
     /// Answers with a failure that is not the client's. The agent's own looks say nothing about the service.
@@ -118,7 +123,9 @@ impl Exchange<'_> {
 
     /// The answer broke off: the client must not take it for whole.
     fn cut(&self, progress: &Progress) -> Left {
-        self.service.counts.shard(self.client.worker.index).failed();
+        if self.ask.is_traffic() {
+            self.service.counts.shard(self.client.worker.index).failed();
+        }
         if progress.until_close.get() {
             // An orderly end would say "this was all" (RFC 9112, 8): only a reset does not.
             let _ = self.client.stream.set_zero_linger();

@@ -42,11 +42,11 @@ async fn connection(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, add
     let _counted = Counted::new(&worker.shared);
     let _ = stream.set_nodelay(true);
     let tcp = worker.table(|table| match &table.listener(address)?.traffic {
-        LiveTraffic::Http(_) => None,
+        LiveTraffic::Http(_) | LiveTraffic::Preview { .. } => None,
         LiveTraffic::Tcp(service) => Some(service.clone()),
     });
     match tcp {
-        Some(service) => tcp::serve(&worker, stream, address, service).await,
+        Some(service) => tcp::serve(&worker, stream, peer.ip(), address, service).await,
         None => serve::connection::serve(&worker, stream, peer, address).await,
     }
 }

@@ -52,7 +52,13 @@ impl Shared {
     /// Milliseconds since the start. Never zero, so that zero can mean "none".
     #[inline]
     pub fn now_ms(&self) -> u64 {
-        self.now_us() / 1000 + 1
+        Self::millis(self.now_us())
+    }
+
+    /// The same of a reading in microseconds.
+    #[inline]
+    pub fn millis(now_us: u64) -> u64 {
+        now_us / 1000 + 1
     }
 }
 

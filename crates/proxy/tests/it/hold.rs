@@ -1,5 +1,10 @@
 //! Requests that wait for their service.
 
+use std::time::Duration;
+
+use cutover_core::histogram::Histogram;
+use cutover_core::table::Mode;
+
 use super::support::backend::Backend;
 use super::support::proxy::Proxy;
 use super::support::table::{SERVING, hold, service, with};
@@ -67,4 +72,25 @@ fn the_gap_counts_while_somebody_waits() {
     assert_eq!(proxy.service("web").longest_gap_us, gap, "silence is no gap");
     let marked = proxy.ask(|client| async move { client.mark(&"web".to_owned().try_into().unwrap()).await }).unwrap();
     assert_eq!((marked.longest_gap_us, proxy.service("web").longest_gap_us), (gap, 0));
+}
+
+/// What a request waits for before an instance has it is not that instance's doing. Seen to fail with the time counted from the
+/// request's arrival, as it is by service.
+#[test]
+fn the_time_that_a_request_waited_is_not_its_instances() {
+    let web = Backend::named("web");
+    let proxy = Proxy::serving(with(service("web", &[]), |service| service.hold = hold(10_000, 3)));
+    let mut conn = proxy.connect();
+    conn.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    until("it has waited for a while", || proxy.service("web").longest_gap_us > 200_000);
+    proxy.replace(service("web", &[("web.r1.i1", web.address, SERVING), ("web.r2.i2", web.address, Mode::Registered)]));
+    assert_eq!(conn.answer().text(), "web");
+    let of = |latency: Histogram| (latency.total(), latency.quantile(1.0).unwrap_or_default());
+    let (by_service, by_target) = (of(proxy.service("web").latency), of(proxy.target("web.r1.i1").latency.unwrap()));
+    assert_eq!((by_service.0, by_target.0), (1, 1));
+    assert!(
+        by_service.1 > Duration::from_millis(200) && by_target.1 < Duration::from_millis(150),
+        "{by_service:?} {by_target:?}"
+    );
+    assert_eq!(proxy.target("web.r2.i2").latency, None, "nobody asked it: it costs nothing");
 }

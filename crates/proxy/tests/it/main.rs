@@ -12,6 +12,7 @@ mod drain;
 mod headers;
 mod hold;
 mod limits;
+mod pin;
 mod process;
 mod retry;
 mod routing;

@@ -9,7 +9,7 @@ use cutover_core::table::{Balance, Mode};
 use super::support::backend::Backend;
 use super::support::client::Conn;
 use super::support::proxy::Proxy;
-use super::support::table::{SERVING, http, routes, service, with};
+use super::support::table::{SERVING, http, preview, routes, service, table, with};
 use super::support::{comes_to, free_address, until};
 
 #[test]
@@ -133,4 +133,64 @@ fn a_listener_that_leaves_the_table_closes_and_others_do_not_notice() {
     }
     proxy.publish(vec![http(proxy.address, "web"), http(other, "web")], services());
     assert_eq!(Conn::to(other).get("/").text(), "web");
+}
+
+/// Seen to fail with a preview that goes by the weights, and with one that counts what comes there.
+#[test]
+fn a_preview_shows_the_new_release_and_nobody_else_sees_it() {
+    let (old, new) = (Backend::named("old"), Backend::named("new"));
+    let proxy = Proxy::start();
+    let at = free_address();
+    let publish = |mode, release: Option<u32>| {
+        let targets = [("web.r1.i1", old.address, SERVING), ("web.r2.i2", new.address, mode)];
+        let listeners = vec![routes(proxy.address, &[(&["shop"], "/shop", "web")]), preview(at, "web", release)];
+        proxy.publish(listeners, vec![service("web", &targets)]);
+    };
+    publish(Mode::Draining, None);
+    let mut person = Conn::to(at);
+    let answer = person.get("/any");
+    assert_eq!((answer.status, answer.field("cutover-error")), (503, Some("no-preview")));
+    assert!(answer.text().contains("there is no new release of web to look at now"), "{}", answer.text());
+    for mode in [Mode::Registered, SERVING] {
+        publish(mode, Some(2));
+        for _ in 0..4 {
+            let answer = person.get_with("/shop/any", "Cookie: cutover-canary-web=1.1\r\n");
+            assert_eq!((answer.text(), answer.field("cutover-release")), ("new", Some("2")));
+        }
+    }
+    publish(Mode::Draining, Some(2));
+    assert_eq!(person.get("/").status, 503, "it is taken back");
+    publish(Mode::Registered, Some(3));
+    assert_eq!(person.get("/").status, 503, "none of its instances is known yet");
+    let web = proxy.service("web");
+    assert_eq!((web.served, web.failed, web.errors, web.latency.total(), web.longest_gap_us), (0, 0, 0, 0, 0));
+    assert_eq!((proxy.target("web.r2.i2").served, proxy.target("web.r2.i2").failed), (0, 0));
+    assert!(old.seen().is_empty());
+}
+
+/// A preview is a convenience: that its address is taken must not keep the traffic from coming back after a crash. Seen to fail
+/// (the proxy does not start) with the address of a preview required.
+#[test]
+fn traffic_comes_back_although_a_preview_cannot() {
+    let web = Backend::named("web");
+    let proxy = Proxy::start();
+    let at = free_address();
+    let targets = [("web.r1.i1", web.address, SERVING)];
+    let publish = |proxy: &Proxy| {
+        proxy.try_publish(table(
+            vec![http(proxy.address, "web"), preview(at, "web", None)],
+            vec![service("web", &targets)],
+        ))
+    };
+    let stranger = TcpListener::bind(at).unwrap();
+    assert!(publish(&proxy).is_err(), "at first somebody must be told");
+    drop(stranger);
+    publish(&proxy).unwrap();
+    let taken = std::cell::Cell::new(None);
+    let proxy = proxy.crash_and_start_with(|| taken.set(Some(TcpListener::bind(at).unwrap())));
+    assert_eq!(proxy.connect().get("/").text(), "web");
+    publish(&proxy).unwrap();
+    drop(taken.take());
+    publish(&proxy).unwrap();
+    assert_eq!(Conn::to(at).get("/").status, 503, "it listens as soon as it can");
 }

@@ -27,6 +27,8 @@ pub struct App {
     pub stream_drain: &'static str,
     /// A command that tries the new release.
     pub smoke: Option<Vec<String>>,
+    /// Any other lines of its route.
+    pub route: String,
     /// Any other lines of the service's own table.
     pub own: String,
     /// Any other lines, at the end of the file.
@@ -47,6 +49,7 @@ impl Default for App {
             drain: "10s",
             stream_drain: "1h",
             smoke: None,
+            route: String::new(),
             own: String::new(),
             more: String::new(),
         }
@@ -67,12 +70,13 @@ impl App {
     pub(super) fn render(&self, host: &Host) -> String {
         let command = self.command.clone().unwrap_or_else(|| self.sample(host));
         let smoke = self.smoke.as_ref().map(|command| format!("smoke = {command:?}\n")).unwrap_or_default();
-        let Self { replicas, check, stable_for, passes, within, watch, drain, stream_drain, own, more, .. } = self;
+        let Self { replicas, check, stable_for, passes, within, watch, drain, stream_drain, route, own, more, .. } =
+            self;
         let (artifact, listen) = (host.artifact(), host.address());
         format!(
             "project = \"test\"\n\n[service.sample]\ncommand = {command:?}\nartifact = {artifact:?}\nreplicas = {replicas}\n{own}\n\
              [service.sample.ready]\n{check}\nstable_for = {stable_for:?}\npasses = {passes}\nwithin = {within:?}\n\n\
-             [service.sample.route]\nlisten = \"{listen}\"\n\n\
+             [service.sample.route]\nlisten = \"{listen}\"\n{route}\n\
              [service.sample.rollout]\nwatch = {watch:?}\ndrain = {drain:?}\nstream_drain = {stream_drain:?}\n{smoke}\n{more}"
         )
     }

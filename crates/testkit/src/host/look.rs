@@ -2,7 +2,8 @@
 
 use cutover::agent::api::{InstanceStatus, ServiceStatus, Status, Story};
 use cutover::runtime::process::identity::ProcessId;
-use cutover_core::machine::{Duty, Record};
+use cutover_core::machine::{Duty, Event, Record};
+use cutover_core::plan::{Plan, Step};
 use cutover_core::table::{Mode, Table};
 use cutover_proxy::client::Client;
 
@@ -55,6 +56,28 @@ impl Host {
         }
         let told = self.done(&arguments);
         told.stdout.lines().map(|line| serde_json::from_str(line).expect("a record")).collect()
+    }
+
+    /// The plan of the newest deployment.
+    #[track_caller]
+    pub fn plan(&self) -> Plan {
+        let planned = |record: Record| if let Event::Planned { plan, .. } = record.event { Some(plan) } else { None };
+        self.story().events.into_iter().find_map(planned).expect("a deployment begins with its plan")
+    }
+
+    /// The fewest instances that had traffic at once in the newest deployment, as the journal tells it.
+    #[track_caller]
+    pub fn fewest_serving(&self) -> usize {
+        let plan = self.plan();
+        let (mut serving, mut fewest) = (plan.retires().len(), usize::MAX);
+        for record in self.story().events {
+            let Event::StepStarted { step, .. } = record.event else { continue };
+            if let Step::Shift { to, from } = &plan.steps[step] {
+                serving = serving + to.len() - from.len();
+                fewest = fewest.min(serving);
+            }
+        }
+        fewest
     }
 
     /// `cutover show`: the newest deployment.

@@ -3,7 +3,7 @@
 use cutover::engine::port::{ReleaseOrder, StartOrder};
 use cutover_core::machine::{self, Duty, Progress, ServiceState};
 use cutover_core::plan::{Kind, Plan, Step};
-use cutover_core::spec::RouteSpec;
+use cutover_core::spec::{Hook, RouteSpec};
 use cutover_core::table::{Hold, Table};
 use cutover_core::{InstanceId, ReleaseNo, ServiceName, Timestamp};
 
@@ -24,9 +24,16 @@ impl Inner {
             Some(known) if known.attempt != order.attempt => {
                 format!("{id} is started as attempt {}, but {} is announced", order.attempt, known.attempt)
             }
-            Some(_) => return,
+            Some(_) => return self.check_started_after_hook(id),
         };
         self.broke(Invariant::IntentFirst, how);
+    }
+
+    fn check_started_after_hook(&mut self, id: &InstanceId) {
+        let deployment = self.oracle.service(&id.service).and_then(|state| state.deployment.as_ref());
+        if let Some(plan) = deployment.map(|deployment| deployment.plan.clone()).filter(|p| p.starts().contains(id)) {
+            self.check_hooks_before(&plan, &format!("{id} is started"), &[Hook::BeforeStart]);
+        }
     }
 
     /// A release is prepared by its step, and only by that.

@@ -38,7 +38,8 @@ impl Inner {
         for id in expected {
             let found = self.instances.get(id);
             let killed = found.is_some_and(|found| matches!(found.ended, Some((_, Cause::Injected | Cause::Itself))));
-            let neighbour = plan.kind == Kind::Scale && !plan.starts().contains(id);
+            // One that was there before may be on its way back from a death of its own, which no deployment waits for.
+            let neighbour = !plan.starts().contains(id);
             let revived = self.oracle.service(&plan.service).and_then(|state| state.instances.get(id)?.down.clone());
             if killed || revived.is_some() || (neighbour && self.was_revived(id)) {
                 continue;

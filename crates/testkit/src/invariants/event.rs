@@ -1,7 +1,9 @@
 //! Checks of what becomes durable.
 
-use cutover_core::machine::{Duty, Event, Record, ServiceState};
+use cutover::engine::Member;
+use cutover_core::machine::{Duty, Event, Progress, Record, ServiceState};
 use cutover_core::plan::{Plan, Step};
+use cutover_core::spec::Hook;
 
 use super::{Before, Invariant};
 use crate::world::{Cause, Inner};
@@ -31,6 +33,15 @@ impl Inner {
         self.check_meaning(record, &then, &state);
     }
 
+    /// All that are to count together do so in one entry, or none does.
+    pub(crate) fn check_agreed(&mut self, fresh: &[&Record]) {
+        let agreed: Vec<_> = fresh.iter().filter(|record| matches!(record.event, Event::Agreed { .. })).collect();
+        let counts = |member: &&Member| agreed.iter().any(|record| record.deployment == Some(member.deployment));
+        if !agreed.is_empty() && !self.agreeing.iter().all(|member| counts(&member)) {
+            self.broke(Invariant::AllOrNone, format!("not all of {:?} count together", self.agreeing));
+        }
+    }
+
     fn check_meaning(&mut self, record: &Record, then: &ServiceState, state: &ServiceState) {
         let plan = || state.deployment.as_ref().or(then.deployment.as_ref()).map(|deployment| deployment.plan.clone());
         match &record.event {
@@ -47,6 +58,13 @@ impl Inner {
                 if let Some(plan) = plan() {
                     self.check_step_done(record, &plan.steps[*step]);
                 }
+            }
+            Event::Agreed { .. } => {
+                let step = then.deployment.as_ref().and_then(|deployment| match deployment.progress {
+                    Progress::Forward { step, .. } => deployment.plan.steps.get(step),
+                    _ => None,
+                });
+                step.into_iter().for_each(|step| self.check_step_done(record, step));
             }
             Event::UndoStarted { step, .. } => {
                 if let Some(Step::Shift { from, .. }) = plan().map(|plan| plan.steps[*step].clone()) {
@@ -65,7 +83,12 @@ impl Inner {
     fn check_step(&mut self, record: &Record, plan: &Plan, step: &Step) {
         self.coverage.count(&format!("step: {}", step.name()));
         match step {
-            Step::Shift { to, .. } | Step::Weigh { instances: to, .. } => self.check_tested(to),
+            Step::Shift { to, .. } | Step::Weigh { instances: to, .. } => {
+                self.check_tested(to);
+                if !to.is_empty() {
+                    self.check_hooks_before(plan, "traffic moves", &[Hook::BeforeStart, Hook::BeforeSwitch]);
+                }
+            }
             Step::Watch { .. } => {
                 if let Some(before) = self.oracle.before.get_mut(&plan.service) {
                     before.watch_began = Some(record.at);
@@ -76,7 +99,10 @@ impl Inner {
                     before.drained_since = Some(record.at);
                 }
             }
-            Step::Commit { .. } => self.check_commit(plan),
+            Step::Commit { .. } => {
+                self.check_hooks_before(plan, "it commits", &[Hook::AfterSwitch]);
+                self.check_commit(plan);
+            }
             _ => {}
         }
     }

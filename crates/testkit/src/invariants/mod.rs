@@ -10,13 +10,16 @@
 //! | [`Invariant::Truthful`] | when a watch, or a deployment, ends |
 //! | [`Invariant::ReturnIsInstant`] | at the commit, and when traffic goes back |
 //! | [`Invariant::TestedServes`] | when traffic moves: all have passed the gate |
+//! | [`Invariant::AllOrNone`] | at every append |
 //! | [`Invariant::OursAlone`] | whenever something is removed |
 //! | [`Invariant::NoSecrets`] | at every event |
+//! | [`Invariant::Once`] | when a hook begins |
 //! | [`Invariant::Ends`] | when the faults have stopped |
 
 mod effect;
 mod ending;
 mod event;
+mod hook;
 mod rest;
 
 use std::collections::BTreeMap;
@@ -44,10 +47,14 @@ pub enum Invariant {
     ReturnIsInstant,
     /// Who serves has passed the gate.
     TestedServes,
+    /// Deployments that count together do so at the same moment.
+    AllOrNone,
     /// Only what is ours is removed, and never what a roll back needs.
     OursAlone,
     /// No secret is in an event.
     NoSecrets,
+    /// A hook runs once for a deployment, or again under the same key if the agent died, and never beside itself.
+    Once,
     /// When faults stop, everything ends within bounds and nothing is left over.
     Ends,
 }

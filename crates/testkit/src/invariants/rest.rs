@@ -32,6 +32,7 @@ impl Inner {
     /// What holds when everything has ended.
     pub fn check_rest(&mut self, engine: &Engine) {
         self.check_replay(engine);
+        self.check_no_hook_runs();
         let expected = engine.board().table();
         if self.router.table.services != expected.services || self.router.table.listeners != expected.listeners {
             let how = effect::differs(&expected, &self.router.table).unwrap_or_else(|| "has too much".to_owned());

@@ -25,6 +25,8 @@ pub enum Call {
     Forget,
     Adoptable,
     LetGo,
+    Hook,
+    EndHooks,
     Discard,
     CanRoute,
     Publish,

@@ -84,6 +84,7 @@ impl super::Inner {
                 None => fresh.push(record),
             }
         }
+        self.check_agreed(&fresh);
         for record in fresh {
             self.check_event(record);
             self.disk.records.push(record.clone());

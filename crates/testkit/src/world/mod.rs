@@ -7,8 +7,10 @@
 
 mod call;
 mod clock;
+mod hook;
 mod journal;
 mod life;
+mod metrics;
 mod prober;
 mod router;
 mod runtime;
@@ -23,6 +25,7 @@ use tokio::time::Instant;
 
 pub use call::Call;
 pub(crate) use call::Group;
+pub use hook::{HookLife, Hooks, SimHook};
 pub use journal::Disk;
 pub use life::Life;
 pub use router::SimRouter;
@@ -76,10 +79,14 @@ pub struct Inner {
     pub router: SimRouter,
     /// The instances that were ever started and not forgotten.
     pub instances: std::collections::BTreeMap<cutover_core::InstanceId, SimInstance>,
+    /// The hooks that were ever begun.
+    pub hooks: std::collections::BTreeMap<port::HookKey, SimHook>,
     pub(crate) artifacts: std::collections::BTreeSet<(cutover_core::ServiceName, cutover_core::ReleaseNo)>,
     pub(crate) next_port: u16,
     /// What the durable events add up to.
     pub oracle: Oracle,
+    /// Those that somebody last asked to count together.
+    pub(crate) agreeing: Vec<cutover::engine::Member>,
     checked: bool,
     /// The first invariant that did not hold.
     pub broken: Option<(Invariant, String)>,
@@ -106,9 +113,11 @@ impl World {
             disk: Disk::default(),
             router: SimRouter::default(),
             instances: Default::default(),
+            hooks: Default::default(),
             artifacts: Default::default(),
             next_port: 20_000,
             oracle: Oracle::default(),
+            agreeing: Vec::new(),
             checked: true,
             broken: None,
             trace: traced.then(Vec::new),
@@ -145,6 +154,7 @@ impl World {
             runtime: Arc::new(runtime::SimRuntime(port.clone())),
             router: Arc::new(router::SimRouterPort::new(port.clone())),
             prober: Arc::new(prober::SimProber(port.clone())),
+            metrics: Arc::new(metrics::NoMetrics),
             clock: Arc::new(clock::SimClock(port)),
         }
     }

@@ -195,6 +195,7 @@ impl Inner {
             served: found.served,
             failed: 0,
             errors: 0,
+            latency: None,
         });
         Stats {
             started: super::EPOCH,
@@ -251,6 +252,7 @@ fn table_routes(table: &Table, route: &ProxyRoute, service: &ServiceName) -> boo
     };
     table.listeners.iter().filter(|l| l.address == route.listen).any(|listener| match &listener.traffic {
         Traffic::Tcp { service: owner } => owner == service,
+        Traffic::Preview { .. } => false,
         Traffic::Http { routes, .. } => routes.iter().any(|r| r.hosts == wanted && r.service == *service),
     })
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cutover::engine::port::{
-    Adoptable, Exit, LogLine, LogStream, Progress, ReleaseOrder, Runtime, RuntimeError, Seen, StartOrder, Stopped,
+    Adoptable, Exit, HookFilter, HookOrder, HookRun, LogLine, LogStream, Progress, ReleaseOrder, Runtime, RuntimeError,
+    Seen, StartOrder, Stopped,
 };
 use cutover_core::spec::{RunSpec, StopSpec};
 use cutover_core::{Failure, InstanceId, ReleaseNo, ServiceName, Timestamp};
@@ -75,7 +76,7 @@ impl SimInstance {
 
 pub(super) struct SimRuntime(pub(super) Port);
 
-fn failed(why: String) -> RuntimeError {
+pub(super) fn failed(why: String) -> RuntimeError {
     RuntimeError::Other(Failure::new(why))
 }
 
@@ -175,6 +176,14 @@ impl Runtime for SimRuntime {
             Ok(())
         };
         self.0.call(Call::LetGo, &|| instance.to_string(), failed, let_go).await
+    }
+
+    async fn hook(&self, order: &HookOrder) -> Result<HookRun, RuntimeError> {
+        self.0.run_hook(order).await
+    }
+
+    async fn end_hooks(&self, of: &HookFilter<'_>) -> Result<(), RuntimeError> {
+        self.0.end_hooks(of).await
     }
 
     async fn discard(&self, service: &ServiceName, release: ReleaseNo) -> Result<(), RuntimeError> {

@@ -134,7 +134,7 @@ impl fmt::Display for Findings {
             write!(f, "\n  {}", self.line(comparison))?;
         }
         if !self.comparisons.is_empty() && self.comparisons.iter().all(|comparison| comparison.what == What::Errors) {
-            f.write_str("\n  latency: not measured here")?;
+            f.write_str("\n  latency: not compared: not measured here, or not yet behind `settle`")?;
         }
         write!(f, "\n  assumed: {}", self.baseline.assumption())
     }

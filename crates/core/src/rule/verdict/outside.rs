@@ -15,6 +15,9 @@ pub struct Bounds {
     pub max: Option<f64>,
 }
 
+/// Bounds are held against each other only as parts of specifications, and none of those has a bound that is not a number.
+impl Eq for Bounds {}
+
 impl Bounds {
     /// Whether any value could be judged by them: one is given, none is not a number, and they do not cross.
     pub fn sensible(&self) -> bool {

@@ -1,6 +1,7 @@
 //! One event in a line.
 
-use cutover_core::machine::{Event, Outcome, Record};
+use cutover_core::machine::{Event, HookReport, Outcome, Record};
+use cutover_core::spec::Hook;
 
 use super::time;
 
@@ -26,13 +27,17 @@ pub fn what(event: &Event) -> String {
             None => format!("step {} begins to compare the releases", step + 1),
             Some(findings) => format!("step {} compared: {}: {}", step + 1, findings.outcome(), findings.reason),
         },
+        Event::Asked { step, metric, said, .. } => format!("step {} asked for {metric}: {said}", step + 1),
         Event::PauseAsked { by } => format!("{by} asked to pause"),
         Event::ResumeAsked { by } => format!("{by} asked to go on"),
         Event::PromoteAsked { by } => format!("{by} asked to promote it without further holds"),
+        Event::Agreed { by } => format!("{by} found all ready that are deployed together: it counts"),
         Event::UndoStarted { step, .. } => format!("undo of step {} begins", step + 1),
         Event::UndoDone { step } => format!("step {} undone", step + 1),
         Event::UndoFailed { step, failure } => format!("step {} could not be undone: {failure}", step + 1),
         Event::UndoRetried { by } => format!("{by} asked to try the undo again"),
+        Event::HookStarted { hook, .. } => format!("{} begins", hook.name()),
+        Event::HookEnded { hook, report } => hook_ended(*hook, report),
         Event::Ended { outcome: Outcome::Done, .. } => "done".to_owned(),
         Event::Ended { outcome: Outcome::RolledBack { failure, .. }, .. } => format!("rolled back: {failure}"),
         Event::InstanceStarted { instance, address } => format!("{instance} runs at {address}"),
@@ -45,5 +50,14 @@ pub fn what(event: &Event) -> String {
         }
         Event::Locked { by, reason, until } => format!("locked by {by} until {}: {reason}", time::moment(*until)),
         Event::Unlocked { by } => format!("unlocked by {by}"),
+    }
+}
+
+fn hook_ended(hook: Hook, report: &HookReport) -> String {
+    let (name, lines) = (hook.name(), report.output.len());
+    match &report.failure {
+        Some(failure) => format!("{name} failed: {failure}"),
+        None if lines == 0 => format!("{name} ended well"),
+        None => format!("{name} ended well, and wrote {lines} lines"),
     }
 }

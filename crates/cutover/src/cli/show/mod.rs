@@ -1,5 +1,6 @@
 //! How things look in words: one file per kind of thing. All of it is text made from values; nothing here asks anybody.
 
+pub mod chart;
 pub mod event;
 pub mod history;
 pub mod plan;
@@ -10,8 +11,8 @@ pub mod story;
 pub mod time;
 pub mod verdict;
 
-use cutover_core::ServiceName;
 use cutover_core::plan::Refusal;
+use cutover_core::{DeploymentId, Failure, ServiceName};
 
 use crate::agent::api::{Problem, Status};
 use crate::client::Client;
@@ -25,6 +26,15 @@ pub fn is_unchanged(problem: &Problem) -> bool {
 pub fn unchanged(problem: &Problem) -> String {
     let hint = problem.error.hint.as_deref().unwrap_or_default();
     format!("{}\n  {hint}", problem.error.summary)
+}
+
+/// Says that a hook failed although the deployment is done: somebody has to see to it.
+pub fn hook_failed(failure: &Failure, deployment: DeploymentId) -> String {
+    let log: String = failure.log.iter().map(|line| format!("  | {line}\n")).collect();
+    format!(
+        "warning: {failure}\n{log}  the release is live all the same: see to what the hook should have done; `cutover show {deployment}` \
+         has all that it wrote"
+    )
 }
 
 /// What a service is now: `release 2 is live at http://…`.

@@ -1,8 +1,8 @@
 //! A plan, as `cutover plan` shows it.
 
 use console::style;
-use cutover_core::plan::{Plan, Step};
-use cutover_core::spec::ServiceSpec;
+use cutover_core::plan::{HookCall, Plan, Step};
+use cutover_core::spec::{Hook, ServiceSpec};
 use cutover_core::unit::duration;
 
 use crate::agent::address;
@@ -21,13 +21,22 @@ pub fn text(plan: &Plan, spec: &ServiceSpec) -> String {
     for instance in plan.retires() {
         text.push_str(&format!("  {} {instance}\n", style("-").red()));
     }
+    let wide = plan.steps.iter().map(|step| step.name().len()).max().unwrap_or_default().max(9);
     for (index, step) in plan.steps.iter().enumerate() {
         text.push_str(&format!(
-            "  {:>2}. {:<9} {}\n",
+            "  {:>2}. {:<wide$} {}\n",
             index + 1,
             step.name(),
             meaning(step, spec.route.as_ref().map(address), plan.makes_room())
         ));
+    }
+    if plan.together {
+        let waits = "before it counts, it waits until all have been observed that are deployed together with it";
+        text.push_str(&format!("  {} {waits}\n", style("note:").yellow()));
+    }
+    for HookCall { hook, within, .. } in &plan.if_undone {
+        let when = if *hook == Hook::OnFailure { "undone because something failed" } else { "undone" };
+        text.push_str(&format!("  if it is {when}: {}, for {} at most\n", hook.name(), duration::text(*within)));
     }
     for note in &plan.notes {
         text.push_str(&format!("  {} {note}\n", style("note:").yellow()));
@@ -48,6 +57,10 @@ pub fn meaning(step: &Step, route: Option<String>, partial: bool) -> String {
         Step::Ready { within, .. } => format!("probe each on its own address, for {} at most", duration::text(*within)),
         Step::WarmUp { .. } => "make warm-up requests".to_owned(),
         Step::Smoke { instance, .. } => format!("run the smoke command against {instance}"),
+        Step::Hook { hook, release, within, .. } => {
+            let within = duration::text(*within);
+            format!("run the hook of release {release} {}, for {within} at most", place(*hook))
+        }
         Step::Register { .. } => {
             "make them known to the proxy, without traffic, and look at each through it".to_owned()
         }
@@ -79,5 +92,17 @@ pub fn meaning(step: &Step, route: Option<String>, partial: bool) -> String {
                 several => format!("{several} releases"),
             }
         ),
+    }
+}
+
+/// When a hook runs, as a part of a sentence.
+fn place(hook: Hook) -> &'static str {
+    match hook {
+        Hook::BeforeBuild => "before it is built",
+        Hook::BeforeStart => "before anything of it starts",
+        Hook::BeforeSwitch => "before it gets traffic",
+        Hook::AfterSwitch => "now that it has all the traffic",
+        Hook::AfterWatch => "now that the old one is gone",
+        Hook::OnFailure | Hook::OnRollback => "now that it is taken back",
     }
 }

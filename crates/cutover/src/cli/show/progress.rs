@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use console::style;
-use cutover_core::Timestamp;
 use cutover_core::machine::{Event, Record};
 use cutover_core::plan::{Plan, Step};
+use cutover_core::{Failure, Timestamp};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::super::printer::Printer;
@@ -20,6 +20,8 @@ pub struct Progress {
     /// The step at work, and what was last told of how far it has come.
     at_work: Option<usize>,
     come: Option<String>,
+    /// Why the hook failed that is at work, if that does not fail its step.
+    hook_failed: Option<Failure>,
 }
 
 /// The list of stages on a terminal.
@@ -31,7 +33,15 @@ struct Stages {
 impl Progress {
     /// For the printer's kind of output.
     pub fn new(printer: &Printer) -> Self {
-        Self { printer: printer.clone(), plan: None, since: Timestamp(0), stages: None, at_work: None, come: None }
+        Self {
+            printer: printer.clone(),
+            plan: None,
+            since: Timestamp(0),
+            stages: None,
+            at_work: None,
+            come: None,
+            hook_failed: None,
+        }
     }
 
     /// Shows one event.
@@ -47,11 +57,19 @@ impl Progress {
                 (self.at_work, self.come) = (Some(*step), None);
                 self.spin(*step);
             }
+            Event::Agreed { .. } => self.at_work.into_iter().for_each(|step| self.tick(step, took)),
             Event::UndoStarted { .. } => self.since = record.at,
-            Event::StepDone { step } => self.tick(*step, took),
+            // Its step tells of it.
+            Event::HookEnded { hook, report } if self.at_work.is_some_and(|step| self.name(step) == hook.name()) => {
+                self.hook_failed.clone_from(&report.failure);
+            }
+            Event::StepDone { step } => match self.hook_failed.take() {
+                None => self.tick(*step, took),
+                Some(failure) => self.fail(*step, &failure),
+            },
             Event::StepFailed { step, failure } => {
-                self.cross(*step);
-                self.say(format!("  {} {}: {}", style("✗").red(), self.name(*step), failure.summary));
+                self.hook_failed = None;
+                self.fail(*step, failure);
             }
             Event::UndoDone { step } if self.step(*step).is_some_and(Step::has_undo) => {
                 self.say(format!("  {} undo {}  {}", style("↶").yellow(), self.name(*step), time::length(took)));
@@ -111,6 +129,11 @@ impl Progress {
                 bar.finish_with_message(line);
             }
         }
+    }
+
+    fn fail(&self, step: usize, failure: &Failure) {
+        self.cross(step);
+        self.say(format!("  {} {}: {}", style("✗").red(), self.name(step), failure.summary));
     }
 
     fn cross(&self, step: usize) {

@@ -58,6 +58,8 @@ pub fn overhead(events: &[Record]) -> Option<Duration> {
     for record in events {
         match &record.event {
             Event::StepStarted { .. } => since = record.at,
+            // The end of a watch that others were waited for in.
+            Event::Agreed { .. } => waited += record.at.since(since),
             Event::StepDone { step } if waits(plan.steps.get(*step)?) => waited += record.at.since(since),
             Event::StepDone { step } if *step == plan.commit() => {
                 return Some(record.at.since(events.first()?.at).saturating_sub(waited));
@@ -69,27 +71,34 @@ pub fn overhead(events: &[Record]) -> Option<Duration> {
 }
 
 fn waits(step: &Step) -> bool {
-    use Step::{Drain, Prepare, Ready, Smoke, Start, WarmUp, Watch};
+    use Step::{Drain, Hook, Prepare, Ready, Smoke, Start, WarmUp, Watch};
     let waits = matches!(step, Prepare { .. } | Start { .. } | Ready { .. } | WarmUp { .. } | Smoke { .. });
-    waits || matches!(step, Drain { .. } | Watch { .. })
+    waits || matches!(step, Hook { .. } | Drain { .. } | Watch { .. })
 }
 
 /// One line per thing that took time or is worth knowing: when, how long, what.
 fn timeline(story: &Story) -> String {
     let mut text = String::new();
     let mut plan: Option<&Plan> = None;
-    let mut since = story.summary.began;
+    let (mut since, mut hook_told) = (story.summary.began, false);
     for record in &story.events {
         if let Event::Planned { plan: planned, .. } = &record.event {
             plan = Some(planned);
         }
         let name = |step: usize| plan.and_then(|plan| plan.steps.get(step)).map_or("?", Step::name);
         let told = match &record.event {
-            Event::StepStarted { .. } | Event::UndoStarted { .. } => {
+            Event::StepStarted { .. } | Event::UndoStarted { .. } | Event::HookStarted { .. } => {
                 since = record.at;
                 None
             }
+            Event::HookEnded { .. } => {
+                hook_told = true;
+                Some((event::what(&record.event), record.at.since(since)))
+            }
+            // How it ended has been told with its hook.
+            Event::StepDone { .. } | Event::StepFailed { .. } if std::mem::take(&mut hook_told) => None,
             Event::StepDone { step } => Some((name(*step).to_owned(), record.at.since(since))),
+            Event::Agreed { .. } => Some((event::what(&record.event), record.at.since(since))),
             Event::UndoDone { step } => Some((format!("undo {}", name(*step)), record.at.since(since))),
             Event::StepFailed { step, failure } => {
                 Some((format!("{} failed: {}", name(*step), failure.summary), record.at.since(since)))
@@ -101,6 +110,9 @@ fn timeline(story: &Story) -> String {
             let offset = time::length(record.at.since(story.summary.began));
             let took = if took.is_zero() { String::new() } else { time::length(took) };
             text.push_str(&format!("  {offset:>9}  {took:>9}  {what}\n"));
+        }
+        if let Event::HookEnded { report, .. } = &record.event {
+            report.output.iter().for_each(|line| text.push_str(&format!("  {:>20}  | {line}\n", "")));
         }
     }
     text

@@ -7,14 +7,15 @@ use cutover_core::spec::{RunSpec, ServiceSpec};
 use super::super::args::BuildArgs;
 use super::super::context::Context;
 use super::super::error::CliError;
+use super::before_build;
 use super::deploy::chosen;
 use crate::compose;
 use crate::config::Config;
 use crate::image::{build, login};
 
 /// Builds the images of the services, and tells their names.
-pub fn run(args: &BuildArgs, context: &Context) -> Result<(), CliError> {
-    let config = context.configuration()?;
+pub async fn run(args: &BuildArgs, context: &Context) -> Result<(), CliError> {
+    let config = before_build::configuration(&args.services, true, context).await?;
     let mut built = 0;
     for spec in chosen(&config, &args.services)? {
         if let Some(reference) = image(&config, &spec.name, context)? {

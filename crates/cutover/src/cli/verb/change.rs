@@ -10,7 +10,7 @@ use crate::agent::api::{Begin, Begun, Request, Want};
 
 /// `cutover rollback`. While a deployment is running, this turns it back.
 pub async fn rollback(args: &RollbackArgs, context: &Context) -> Result<(), CliError> {
-    let want = Want::Rollback { to: args.to.map(ReleaseNo) };
+    let want = Want::Rollback { to: args.to.map(ReleaseNo), past: args.past };
     match change(context, args.service.as_ref(), want).await {
         // A running deployment was turned back: that is what was asked for.
         Err(error) if error.kind == Kind::Aborted => Ok(()),

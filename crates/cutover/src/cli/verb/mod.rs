@@ -3,6 +3,7 @@
 pub mod abort;
 pub mod accessory;
 pub mod agent;
+pub mod before_build;
 pub mod build;
 pub mod change;
 pub mod check;
@@ -20,3 +21,4 @@ pub mod proxy;
 pub mod show;
 pub mod status;
 pub mod steer;
+pub mod together;

@@ -1,14 +1,14 @@
 //! `cutover plan`
 
 use cutover_core::plan::Plan;
-use cutover_core::spec::{RunSpec, ServiceSpec};
+use cutover_core::spec::{Hook, RunSpec, ServiceSpec};
 
 use super::super::args::DeployArgs;
 use super::super::context::Context;
 use super::super::error::CliError;
-use super::super::{caller, show};
-use super::deploy::{adoption, check_image, chosen, may_be_deployed};
-use crate::agent::api::{Request, Want};
+use super::super::show;
+use super::deploy::{adoption, check_image, chosen, may_be_deployed, request, together};
+use crate::agent::api::Want;
 use crate::client::ClientError;
 
 /// Shows what a deployment would do.
@@ -17,8 +17,12 @@ pub async fn plan(args: &DeployArgs, context: &Context) -> Result<(), CliError> 
     let client = context.agent().await?;
     let chosen = chosen(&config, &args.services)?;
     check_image(args, &chosen)?;
+    let together = together(args, &config, chosen.len());
     for spec in chosen {
         let spec = &with_image(spec, args.image.as_deref());
+        if spec.rollout.hooks.contains_key(&Hook::BeforeBuild) {
+            context.printer.remark(format!("before_build of {} runs first; this is the plan without it", spec.name));
+        }
         if config.builds.contains_key(&spec.name) {
             context.printer.remark(format!(
                 "the image of {} is built first; this is the plan for the one that is there",
@@ -35,7 +39,8 @@ pub async fn plan(args: &DeployArgs, context: &Context) -> Result<(), CliError> 
                 Err(error) => return Err(error.into()),
             }
         }
-        match client.post::<Plan>("/v1/plan", &request(spec, args.again)).await {
+        let want = Want::Deploy { spec: Box::new(spec.clone()), again: args.again, together };
+        match client.post::<Plan>("/v1/plan", &request(spec, want)).await {
             Ok(plan) => {
                 context.printer.value(&plan);
                 context.printer.line(show::plan::text(&plan, spec));
@@ -57,10 +62,4 @@ fn with_image(spec: &ServiceSpec, image: Option<&str>) -> ServiceSpec {
         container.image.reference = image.to_owned();
     }
     spec
-}
-
-/// A request to deploy this.
-pub fn request(spec: &ServiceSpec, again: bool) -> Request {
-    let want = Want::Deploy { spec: Box::new(spec.clone()), again };
-    Request { service: spec.name.clone(), want, by: caller::name() }
 }

@@ -1,6 +1,6 @@
 //! `cutover show` and `cutover verdict explain`
 
-use super::super::args::ShowArgs;
+use super::super::args::{ExplainArgs, ShowArgs};
 use super::super::context::Context;
 use super::super::error::{CliError, Kind};
 use super::super::show;
@@ -9,24 +9,24 @@ use cutover_core::Failure;
 
 /// Shows one deployment step by step: the one that is named, else the newest of all.
 pub async fn show(args: &ShowArgs, context: &Context) -> Result<(), CliError> {
-    let story = story(args, context).await?;
+    let story = story(args.deployment, context).await?;
     context.printer.value(&story);
-    context.printer.line(show::story::text(&story));
+    context.printer.line(if args.chart { show::chart::text(&story) } else { show::story::text(&story) });
     Ok(())
 }
 
 /// Shows what each comparison of the new release with the old one found last.
-pub async fn verdict(args: &ShowArgs, context: &Context) -> Result<(), CliError> {
-    let story = story(args, context).await?;
+pub async fn verdict(args: &ExplainArgs, context: &Context) -> Result<(), CliError> {
+    let story = story(args.deployment, context).await?;
     let judged: Vec<_> = show::verdict::last(&story.events);
     context.printer.value(&judged);
     context.printer.line(show::verdict::text(&story, &judged));
     Ok(())
 }
 
-async fn story(args: &ShowArgs, context: &Context) -> Result<Story, CliError> {
+async fn story(named: Option<u64>, context: &Context) -> Result<Story, CliError> {
     let client = context.agent().await?;
-    let deployment = match args.deployment {
+    let deployment = match named {
         Some(deployment) => deployment,
         None => {
             let status: Status = client.get("/v1/status").await?;

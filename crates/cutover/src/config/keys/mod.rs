@@ -6,6 +6,7 @@
 
 mod accessory;
 mod container;
+mod hooks;
 mod notify;
 mod rollout;
 mod route;
@@ -63,16 +64,22 @@ pub enum Form {
     Paths,
     /// A program and its arguments.
     Command,
+    /// A command, or a table with one and more.
+    Hook,
     /// `true` or `false`.
     Flag,
     /// Only `true`.
     True,
+    /// A number, whole or not.
+    Decimal,
     /// A whole number.
     Number,
     /// A whole number or a percentage.
     Amount,
     /// A percentage.
     Percentage,
+    /// A percentage that may be more than a hundred.
+    Percent,
     /// A duration.
     Duration,
     /// A number of bytes.
@@ -85,6 +92,8 @@ pub enum Form {
     Listen,
     /// A status or a range of them.
     Status,
+    /// What clients are told apart by.
+    Sharing,
     /// One of these words.
     OneOf(&'static [&'static str]),
     /// A table with keys of its own.
@@ -103,17 +112,21 @@ impl Form {
             Self::Path => "a path in quotes".to_owned(),
             Self::Paths => "a path in quotes, or a list of them".to_owned(),
             Self::Command => "a list: the program, then each argument".to_owned(),
+            Self::Hook => "a list (the program, then each argument), or a table with command and within".to_owned(),
             Self::Flag => "true or false".to_owned(),
             Self::True => "true".to_owned(),
+            Self::Decimal => "a number such as 20 or 0.5".to_owned(),
             Self::Number => "a whole number".to_owned(),
             Self::Amount => "a whole number, or a percentage such as \"25%\"".to_owned(),
             Self::Percentage => "a percentage such as \"1%\" or \"0.5%\"".to_owned(),
+            Self::Percent => "a whole percentage such as \"20%\" or \"150%\"".to_owned(),
             Self::Duration => "a duration such as \"250ms\", \"30s\" or \"1m30s\"".to_owned(),
             Self::Size => "a size such as \"512KiB\" or \"64MiB\", or a number of bytes".to_owned(),
             Self::Values => "a table such as { NAME = \"value\" }".to_owned(),
             Self::Ports => "a list such as [8081, 8082] or a range such as \"8081-8084\"".to_owned(),
             Self::Listen => "an address such as \":80\" or \"127.0.0.1:8080\", or a port".to_owned(),
             Self::Status => "a status such as 200 or a range such as \"200-399\"".to_owned(),
+            Self::Sharing => "\"request\", \"cookie\", \"address\" or { header = \"NAME\" }".to_owned(),
             Self::OneOf(words) => {
                 let quoted: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
                 if let [only] = &quoted[..] { only.clone() } else { format!("one of {}", quoted.join(", ")) }
@@ -132,17 +145,21 @@ impl Form {
             Self::Path => "path",
             Self::Paths => "path, or list of paths",
             Self::Command => "command",
+            Self::Hook => "command, or table",
             Self::Flag => "`true` or `false`",
             Self::True => "`true`",
+            Self::Decimal => "number",
             Self::Number => "whole number",
             Self::Amount => "number or percentage",
             Self::Percentage => "percentage",
+            Self::Percent => "whole percentage",
             Self::Duration => "duration",
             Self::Size => "size",
             Self::Values => "names and values",
             Self::Ports => "ports",
             Self::Listen => "address or port",
             Self::Status => "status or range",
+            Self::Sharing => "`\"request\"`, `\"cookie\"`, `\"address\"`, `{ header = \"NAME\" }`",
             Self::OneOf(words) => return words.iter().map(|word| format!("`{word:?}`")).collect::<Vec<_>>().join(", "),
             Self::Table => "table",
             Self::Tables(_) => "tables by name",
@@ -161,6 +178,9 @@ pub const SECTIONS: &[Section] = &[
     route::LIMITS,
     route::NGINX,
     rollout::ROLLOUT,
+    rollout::METRIC,
+    hooks::HOOKS,
+    hooks::HOOK,
     service::STOP,
     service::LIMITS,
     service::LOGS,
@@ -192,6 +212,13 @@ const TOP: Section = Section {
             Form::Tables("service.web"),
             Default::Required,
             "The services: `[service.web]`. A name follows the same rule as the project's.",
+        ),
+        key(
+            "all_or_nothing",
+            Form::Flag,
+            Default::Is("false"),
+            "Whether services that one `cutover deploy` deploys count together: the old release of each stays beside the new one until \
+             all of them have been observed, and all go back if one does.",
         ),
         key("accessory", Form::Tables("accessory.db"), Default::None, "Long-lived neighbours: `[accessory.db]`."),
         key(
@@ -226,10 +253,13 @@ const fn key(name: &'static str, form: Form, default: Default, meaning: &'static
 }
 
 impl Section {
-    /// The section with this path. The tables of an accessory are those of a service.
+    /// The section with this path. The tables of an accessory are those of a service, and each hook is like any other.
     pub fn of(path: &str) -> Option<&'static Section> {
         let found = |path: &str| SECTIONS.iter().find(|section| section.path == path);
-        found(path).or_else(|| found(&path.strip_prefix("accessory.NAME.").map(|rest| format!("service.NAME.{rest}"))?))
+        let hook = || path.strip_prefix("service.NAME.hooks.").is_some().then_some(hooks::HOOK.path);
+        found(path)
+            .or_else(|| found(&path.strip_prefix("accessory.NAME.").map(|rest| format!("service.NAME.{rest}"))?))
+            .or_else(|| found(hook()?))
     }
 
     /// The section under a key or a name of this one, if that is a table with known keys.

@@ -41,6 +41,15 @@ pub(super) const ROLLOUT: Section = Section {
             "With `canary`: the shares and how long each is observed, such as `[\"5% for 2m\", \"25% for 5m\", \"100%\"]`.",
         ),
         key(
+            "by",
+            Form::Sharing,
+            Is("\"request\""),
+            "With `canary`: what has a share. `\"request\"`: so many of a hundred requests, whoever makes them. Otherwise so many of a \
+             hundred clients, each of whom stays with its release: told apart by a `\"cookie\"` of the proxy's own, by their \
+             `\"address\"`, or by the value of a header. With `tcp` there are only `\"request\"`, which means connections, and \
+             `\"address\"`.",
+        ),
+        key(
             "false_alarm",
             Form::Percentage,
             Is("\"1%\""),
@@ -52,6 +61,26 @@ pub(super) const ROLLOUT: Section = Section {
             Form::Percentage,
             Is("\"0.1%\""),
             "How much higher the share of errors must be to matter, in points: from 1 % to 1.1 %.",
+        ),
+        key(
+            "slower",
+            Form::Percent,
+            Is("\"20%\""),
+            "How much longer the median or the p99 of the answers' times must be to matter; at most `\"10000%\"` ...",
+        ),
+        key("slower_least", Form::Duration, Is("\"1ms\""), "... and by how much at least."),
+        key(
+            "settle",
+            Form::Duration,
+            Is("\"30s\""),
+            "How long the new release may take to come up to speed, in each step of a canary and in the watch: how long its answers \
+             take counts only from then on, and not at all where less time is observed. Errors count at once.",
+        ),
+        key(
+            "metric",
+            Form::Tables("service.web.rollout.metric.errors"),
+            None,
+            "Figures of others that the new release is held against while it is observed: `[service.web.rollout.metric.errors]`.",
         ),
         key(
             "undecided",
@@ -111,6 +140,42 @@ pub(super) const ROLLOUT: Section = Section {
             "A command that tries the new release before it gets traffic; exit status 0 passes. It gets \
              `CUTOVER_PREVIEW_URL`, `CUTOVER_SERVICE` and `CUTOVER_RELEASE`.",
         ),
+        key(
+            "no_rollback_past",
+            Form::Flag,
+            Is("false"),
+            "Once this release has committed, `cutover rollback` refuses to go to a release before it: for one whose migrations the \
+             earlier ones cannot work with. Until then it goes back as any other. `cutover rollback --past` goes all the same.",
+        ),
         key("smoke_within", Form::Duration, Is("\"60s\""), "How long that command may take."),
+    ],
+};
+
+pub(super) const METRIC: Section = Section {
+    path: "service.NAME.rollout.metric.NAME",
+    meaning: "A figure that is asked for while a new release is observed, of one of `prometheus`, `http` and `command`. Out of its bounds \
+              it turns the release back; no answer says nothing. In `query` and `http`, `{service}`, `{release}` and `{previous}` are replaced. \
+              See [verdicts.md](verdicts.md#figures-of-others).",
+    keys: &[
+        key("prometheus", Form::Text, None, "The address of a Prometheus, such as `\"http://localhost:9090\"`."),
+        key("query", Form::Text, None, "With `prometheus`: a query that gives one value."),
+        key("http", Form::Text, None, "An address that answers with a number, or with JSON that holds one."),
+        key(
+            "field",
+            Form::Text,
+            None,
+            "With `http`: where the number is in the JSON, as a pointer such as `\"/data/errors\"`.",
+        ),
+        key(
+            "command",
+            Form::Command,
+            None,
+            "A command whose last line is the number, with exit status 0. It gets `CUTOVER_SERVICE`, `CUTOVER_RELEASE` and \
+             `CUTOVER_PREVIOUS`.",
+        ),
+        key("min", Form::Decimal, None, "The smallest value that is good. One of `min` and `max` must be given."),
+        key("max", Form::Decimal, None, "The largest value that is good."),
+        key("every", Form::Duration, Is("\"15s\""), "How often it is asked for; once more when the time is over."),
+        key("timeout", Form::Duration, Is("\"5s\""), "How long an answer may take."),
     ],
 };

@@ -15,6 +15,13 @@ pub(super) const ROUTE: Section = Section {
             "Where the proxy listens: `\":80\"` is port 80 on every IPv4 address, `\"127.0.0.1:8080\"` one address, \
              `\"[::]:80\"` IPv6 too; a plain `8080` is `\":8080\"`.",
         ),
+        key(
+            "preview",
+            Form::Listen,
+            Default::None,
+            "Another address, such as `\"127.0.0.1:8101\"`, where people can look at a new release while it is deployed, with or \
+             without traffic. 503 while there is none. See [strategies.md](strategies.md#preview).",
+        ),
         key("hosts", Form::Texts, Rule("any host"), "The host names, without port; not with `tcp`."),
         key(
             "path",

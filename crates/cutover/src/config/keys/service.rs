@@ -18,6 +18,13 @@ pub(super) const SERVICE: Section = Section {
              image's.",
         ),
         key(
+            "depends_on",
+            Form::Texts,
+            None,
+            "Services that `cutover deploy` deploys before this one, if it deploys them at all. Accessories may be named, too; they are \
+             up before any service.",
+        ),
+        key(
             "image",
             Form::Text,
             None,
@@ -118,6 +125,7 @@ pub(super) const SERVICE: Section = Section {
         key("ready", Form::Table, Rule("see below"), "When an instance counts as ready."),
         key("route", Form::Table, None, "Which traffic the service gets. A service without it is a worker."),
         key("rollout", Form::Table, Rule("see below"), "How it moves from one release to the next."),
+        key("hooks", Form::Table, None, "Commands at certain places of a deployment."),
         key("stop", Form::Table, Rule("see below"), "How an instance is stopped."),
         key("limits", Form::Table, Rule("see below"), "What an instance may use."),
         key("logs", Form::Table, Rule("see below"), "How its output is kept."),

@@ -66,20 +66,21 @@ impl<'a> Reader<'a> {
 
     /// The readers of the tables by name under a key.
     pub(super) fn tables(&self, key: &'static str) -> Vec<Reader<'a>> {
-        let section = Section::of(&format!("{key}.NAME")).expect("tables are read by a name from the table of keys");
+        let section = self.section.below(key).or_else(|| self.section.below(&format!("{key}.NAME")));
+        let section = section.expect("tables are read by a name from the table of keys");
         let Some(entry) = self.entry(key) else { return Vec::new() };
         let Value::Table(named) = &entry.node.value else {
             self.wrong(key, &entry.node);
             return Vec::new();
         };
         if named.entries.is_empty() {
-            self.mistake(entry.at, format!("{key}: there is none in this table"));
+            self.mistake(entry.at, format!("{}: there is none in this table", self.path_of(key)));
         }
         named.entries.iter().filter_map(|named| self.named(key, named, section)).collect()
     }
 
     fn named(&self, key: &str, entry: &'a Entry, section: &'static Section) -> Option<Reader<'a>> {
-        let path = format!("{key}.{}", entry.key);
+        let path = format!("{}.{}", self.path_of(key), entry.key);
         let Value::Table(table) = &entry.node.value else {
             let found = entry.node.value.described();
             self.mistake(entry.node.at, format!("{path}: expected a table, found {found}"))
@@ -154,6 +155,11 @@ impl<'a> Reader<'a> {
             self.section.path
         );
         self.table?.get(key)
+    }
+
+    /// The dotted path of this table.
+    pub(super) fn path(&self) -> &str {
+        &self.path
     }
 
     /// The dotted path of a key of this table.

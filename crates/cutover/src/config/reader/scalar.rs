@@ -98,6 +98,34 @@ impl<'a> Reader<'a> {
         share
     }
 
+    /// A number, whole or not.
+    pub(in crate::config) fn decimal(&self, key: &str) -> Option<Located<f64>> {
+        let node = self.node(key)?;
+        let number = match &node.value {
+            Value::Integer(number) => Some(*number as f64),
+            // Floats are kept as they are written.
+            Value::Other(_, text) => text.replace('_', "").parse().ok(),
+            _ => None,
+        };
+        let number = number.filter(|number| number.is_finite());
+        if number.is_none() {
+            self.wrong(key, node).hint_if(None);
+        }
+        Some(Located { value: number?, at: node.at })
+    }
+
+    /// A whole number of per cent, which may be more than a hundred.
+    pub(in crate::config) fn percent(&self, key: &str, most: u32) -> Option<u32> {
+        let text = self.text(key)?;
+        let number = text.value.trim().strip_suffix('%').and_then(|number| number.trim().parse().ok());
+        let percent = number.filter(|percent| *percent <= most);
+        if percent.is_none() {
+            let message = format!("expected {}, found {:?}", self.expected(key), text.value);
+            self.wrong_value(key, text.at, message).hint_if(None);
+        }
+        percent
+    }
+
     /// A duration.
     pub(in crate::config) fn duration(&self, key: &str, zero: Zero) -> Option<Duration> {
         let node = self.node(key)?;

@@ -2,10 +2,9 @@
 
 use std::net::SocketAddr;
 
-use cutover_core::ServiceName;
 use cutover_core::spec::{AccessorySpec, Ports, ProcessSpec, RestartSpec};
 
-use super::{Place, command, container, env, kind, name, process, ready, route};
+use super::{Place, command, container, depends_on, env, kind, name, process, ready, route};
 use crate::config::reader::{Located, Reader};
 
 /// Reads the accessory of an `[accessory.NAME]` table.
@@ -26,9 +25,7 @@ pub(in crate::config) fn read(reader: &Reader, place: &Place) -> Option<Accessor
     let texts = reader.texts("publish").map(|texts| texts.value).unwrap_or_default();
     container.publish = texts.iter().filter_map(|text| pair(reader, text)).collect();
     let ready = ready::read(reader, place, route::Kind::Worker, kind::Kind::Container);
-    let depends_on = reader.texts("depends_on").map(|names| names.value).unwrap_or_default();
-    let depends_on = depends_on.iter().filter_map(|name| ServiceName::new(name.value).ok()).collect();
-    let project = place.project.to_owned();
+    let (project, depends_on) = (place.project.to_owned(), depends_on(reader));
     Some(AccessorySpec { name: name(reader)?, project, container, ready, depends_on })
 }
 

@@ -16,6 +16,21 @@ pub(in crate::config) type Command<'a> = Located<Vec<Located<&'a str>>>;
 
 /// Reads a command: a list that is not empty, of words that can be passed to a program.
 pub(in crate::config) fn read<'a>(reader: &Reader<'a>, key: &str) -> Option<Command<'a>> {
+    let command = words(reader, key)?;
+    warn_of_shell(reader, key, &command);
+    Some(command)
+}
+
+/// The same for a command that ends by itself: a shell in front of it hurts nobody.
+pub(in crate::config) fn read_short<'a>(reader: &Reader<'a>, key: &str) -> Option<Command<'a>> {
+    let command = words(reader, key)?;
+    if !runs_script(&command) {
+        warn_of_shell(reader, key, &command);
+    }
+    Some(command)
+}
+
+fn words<'a>(reader: &Reader<'a>, key: &str) -> Option<Command<'a>> {
     let node = reader.node(key)?;
     if let Value::Text(line) = &node.value {
         add_line(reader, key, node.at, line);
@@ -38,7 +53,6 @@ pub(in crate::config) fn read<'a>(reader: &Reader<'a>, key: &str) -> Option<Comm
         reader.wrong_value(key, command.value[0].at, "the program's name is empty").hint_if(None);
         return None;
     }
-    warn_of_shell(reader, key, &command);
     Some(command)
 }
 
@@ -112,6 +126,11 @@ pub(super) fn check_artifact_used(
             )
             .hint("write {artifact} in the command where its path stands");
     }
+}
+
+fn runs_script(command: &Command) -> bool {
+    let words: Vec<&str> = command.value.iter().map(|word| word.value).collect();
+    matches!(words[..], ["sh" | "bash" | "dash" | "/bin/sh" | "/bin/bash", "-c", ..])
 }
 
 fn warn_of_shell(reader: &Reader, key: &str, command: &Command) {

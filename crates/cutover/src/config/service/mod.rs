@@ -9,7 +9,9 @@ mod command;
 mod compose;
 mod container;
 mod env;
+mod hooks;
 mod kind;
+mod metric;
 mod mounts;
 mod nginx;
 mod ports;
@@ -68,6 +70,8 @@ pub(super) struct Read {
     pub(super) build: Option<BuildSpec>,
     /// The Compose project that it is from.
     pub(super) composed: Option<Composed>,
+    /// The services that are deployed before it.
+    pub(super) depends_on: Vec<ServiceName>,
     /// Where its address stands.
     pub(super) listen_at: Offset,
     /// Where its ports stand.
@@ -88,9 +92,10 @@ pub(super) fn read(reader: &Reader, place: &Place) -> Option<Read> {
     let replicas = replicas(reader);
     let route = route::read(reader, place);
     let kind = kind::read(reader);
-    let strategy = strategy::read(&reader.section("rollout")).unwrap_or_default();
+    let strategy = strategy::read(&reader.section("rollout"), route.kind).unwrap_or_default();
     let most = strategy.most(replicas.into());
     let process = process::read(reader, place, most, route.kind, kind);
+    let hooks = hooks::read(reader, place, kind, &process);
     let container = container::read(reader, place, Some(most), &process);
     let build = build::read(reader, place);
     let compose = compose::read(reader, place);
@@ -100,7 +105,7 @@ pub(super) fn read(reader: &Reader, place: &Place) -> Option<Read> {
     let found = compose.filter(|_| kind == Kind::Compose);
     let found = found.map(|written| compose::resolve(reader, place, &written, &container));
     let mut ready = ready::read(reader, place, route.kind, kind);
-    let rollout = rollout::read(reader, place, &ready, strategy, replicas);
+    let rollout = rollout::read(reader, place, &ready, strategy, replicas, hooks);
     let name = name(reader)?;
     let (mut replicas, mut composed) = (replicas, None);
     let run = match (kind, found) {
@@ -126,6 +131,7 @@ pub(super) fn read(reader: &Reader, place: &Place) -> Option<Read> {
         spec: ServiceSpec { name, project, run, replicas, ready, route: route.spec, rollout },
         build,
         composed,
+        depends_on: depends_on(reader),
         listen_at: anchor.place_of("listen"),
         ports_at: reader.place_of("ports"),
         trusted_at: anchor.place_of("trusted"),
@@ -140,6 +146,11 @@ fn name(reader: &Reader) -> Option<ServiceName> {
             .hint("use 1 to 40 of a-z, 0-9, '-' and '_', beginning with a letter");
     }
     name.ok()
+}
+
+fn depends_on(reader: &Reader) -> Vec<ServiceName> {
+    let names = reader.texts("depends_on").map(|names| names.value).unwrap_or_default();
+    names.iter().filter_map(|name| ServiceName::new(name.value).ok()).collect()
 }
 
 fn replicas(reader: &Reader) -> u16 {

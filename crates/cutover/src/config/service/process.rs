@@ -12,7 +12,8 @@ use crate::config::reader::{Located, Reader, Zero};
 /// Reads the keys of the service itself, and its tables `stop`, `limits`, `logs` and `restart`.
 pub(super) fn read(reader: &Reader, place: &Place, most: usize, route: Kind, kind: kind::Kind) -> ProcessSpec {
     let is_process = kind == kind::Kind::Process;
-    let artifact = existing_path(reader, place, "artifact");
+    let artifact = artifact(reader, place);
+    let is_there = artifact.as_ref().is_none_or(|artifact| artifact.exists());
     let directory = if is_process { directory(reader, place, artifact.as_ref()) } else { None };
     let ports = ports::read(reader, most);
     let env = env::read(reader, place);
@@ -23,7 +24,7 @@ pub(super) fn read(reader: &Reader, place: &Place, most: usize, route: Kind, kin
         let path = env.get("PATH").map(|path| path.reveal()).or(place.surroundings.path());
         let search =
             program::Search { directory: directory.as_ref().or(artifact.as_ref()), artifact: artifact.as_ref(), path };
-        if let Some(program) = command.value.first() {
+        if let Some(program) = command.value.first().filter(|_| is_there) {
             program::check(reader, "command", program, &search);
         }
     }
@@ -54,6 +55,14 @@ fn existing_path(reader: &Reader, place: &Place, key: &str) -> Option<PathBuf> {
         reader.wrong_value(key, written.at, format_args!("{} does not exist", path.display())).hint(hint);
     }
     Some(path)
+}
+
+/// What is built first need not be there yet.
+fn artifact(reader: &Reader, place: &Place) -> Option<PathBuf> {
+    if super::hooks::build_first(reader) {
+        return reader.plain("artifact").map(|written| place.resolve(written.value));
+    }
+    existing_path(reader, place, "artifact")
 }
 
 fn directory(reader: &Reader, place: &Place, artifact: Option<&PathBuf>) -> Option<PathBuf> {

@@ -1,11 +1,13 @@
 //! How a service moves from one release to the next.
 
+use std::collections::BTreeMap;
+
 use cutover_core::rule::verdict;
-use cutover_core::spec::{ReadySpec, RolloutSpec, Strategy, Undecided};
+use cutover_core::spec::{Hook, HookSpec, ReadySpec, RolloutSpec, Strategy, Undecided};
 use cutover_core::unit::duration;
 
 use super::command::Command;
-use super::{Place, command, program};
+use super::{Place, command, metric, program};
 use crate::config::reader::{Reader, Zero};
 
 /// Reads the `rollout` table of a service.
@@ -15,6 +17,7 @@ pub(super) fn read(
     ready: &ReadySpec,
     strategy: Strategy,
     replicas: u16,
+    hooks: BTreeMap<Hook, HookSpec>,
 ) -> RolloutSpec {
     let reader = service.section("rollout");
     let default = RolloutSpec::default();
@@ -32,11 +35,16 @@ pub(super) fn read(
         verdict: verdict::Limits {
             false_alarm: reader.percentage("false_alarm").unwrap_or(default.verdict.false_alarm),
             tolerance: reader.percentage("tolerance").unwrap_or(default.verdict.tolerance),
-            ..default.verdict
+            slower_percent: reader.percent("slower", 10_000).unwrap_or(default.verdict.slower_percent),
+            slower_least: wait("slower_least", Zero::Allowed).unwrap_or(default.verdict.slower_least),
         },
+        metrics: reader.tables("metric").iter().filter_map(|reader| metric::read(reader, place)).collect(),
+        settle: wait("settle", Zero::Allowed).unwrap_or(default.settle),
         undecided: reader
             .one_of("undecided", &[("promote", Undecided::Promote), ("roll_back", Undecided::RollBack)])
             .unwrap_or_default(),
+        no_rollback_past: reader.flag("no_rollback_past").is_some_and(|flag| flag.value),
+        hooks,
     };
     check_deadline(&reader, &spec, ready, replicas);
     spec

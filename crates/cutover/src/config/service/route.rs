@@ -37,7 +37,7 @@ pub(super) fn read(service: &Reader, place: &Place) -> Route {
     let tcp = reader.flag("tcp").is_some_and(|tcp| tcp.value);
     let nginx = reader.section("nginx");
     if nginx.is_written() {
-        for key in ["listen", "hosts", "path", "balance", "trusted", "limits"] {
+        for key in ["listen", "hosts", "path", "balance", "trusted", "limits", "preview"] {
             if reader.has(key) {
                 let message = "is for cutover's proxy, and cannot stand beside nginx";
                 reader.wrong_value(key, reader.place_of(key), message).hint("remove it, or the nginx table");
@@ -58,13 +58,21 @@ pub(super) fn read(service: &Reader, place: &Place) -> Route {
     let balance = reader.one_of("balance", &balance).unwrap_or_default();
     let trusted = trusted(&reader);
     let limits = limits(&reader.section("limits"), tcp);
-    let spec =
-        listen(&reader).map(|listen| RouteSpec::Proxy(ProxyRoute { listen, kind: carries, balance, trusted, limits }));
+    let preview = address(&reader, "preview");
+    let spec = address(&reader, "listen").map(|listen| {
+        if preview.is_some_and(|preview| preview.port() == listen.port()) {
+            let message = format!("port {} is where the service itself listens", listen.port());
+            reader
+                .wrong_value("preview", reader.place_of("preview"), message)
+                .hint("give the preview a port of its own");
+        }
+        RouteSpec::Proxy(ProxyRoute { listen, kind: carries, balance, trusted, limits, preview })
+    });
     Route { kind, spec }
 }
 
 fn tcp_route(reader: &Reader) -> RouteKind {
-    for key in ["hosts", "path", "trusted"] {
+    for key in ["hosts", "path", "trusted", "preview"] {
         if reader.has(key) {
             reader
                 .wrong_value(key, reader.place_of(key), "has no meaning on a TCP route")
@@ -148,8 +156,8 @@ fn limits(reader: &Reader, tcp: bool) -> Limits {
     }
 }
 
-fn listen(reader: &Reader) -> Option<SocketAddr> {
-    let node = reader.node("listen")?;
+fn address(reader: &Reader, key: &str) -> Option<SocketAddr> {
+    let node = reader.node(key)?;
     let everywhere = |port: u16| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
     let address = match &node.value {
         Value::Integer(port) => Ok(u16::try_from(*port).map_or(everywhere(0), everywhere)),
@@ -160,19 +168,19 @@ fn listen(reader: &Reader) -> Option<SocketAddr> {
             None => text.parse().map_err(|_| text),
         },
         _ => {
-            reader.wrong("listen", node);
+            reader.wrong(key, node);
             return None;
         }
     };
     match address {
         Ok(address) if address.port() == 0 => {
             let message = format!("expected a port from 1 to 65535, found {}", node.value.described());
-            reader.wrong_value("listen", node.at, message).hint_if(None);
+            reader.wrong_value(key, node.at, message).hint_if(None);
             None
         }
         Ok(address) => Some(address),
         Err(text) => {
-            reader.wrong("listen", node).hint_if(listen_hint(text));
+            reader.wrong(key, node).hint_if(listen_hint(text));
             None
         }
     }

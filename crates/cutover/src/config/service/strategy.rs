@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
+use cutover_core::pin::PinBy;
 use cutover_core::spec::{Amount, Canary, Rolling, Share, Strategy};
 use cutover_core::table::Hold;
 use cutover_core::unit::duration;
 
+use super::route::Kind;
 use crate::config::reader::{Located, Reader, Zero};
 use crate::config::tree::Value;
 
 /// Which keys belong to which strategy.
 const KEYS: [(&str, &[&str]); 3] = [
     ("rolling", &["batch", "max_surge", "max_unavailable", "min_ready"]),
-    ("canary", &["steps"]),
+    ("canary", &["steps", "by"]),
     ("recreate", &["hold", "hold_requests"]),
 ];
 
@@ -20,7 +22,7 @@ const KEYS: [(&str, &[&str]); 3] = [
 const LONGEST_STEP: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Reads the strategy.
-pub(super) fn read(rollout: &Reader) -> Option<Strategy> {
+pub(super) fn read(rollout: &Reader, route: Kind) -> Option<Strategy> {
     let words = ["blue_green", "rolling", "canary", "recreate"].map(|word| (word, word));
     let word = if rollout.has("strategy") { rollout.one_of("strategy", &words)? } else { "blue_green" };
     for (strategy, keys) in KEYS.iter().filter(|(strategy, _)| *strategy != word) {
@@ -32,7 +34,7 @@ pub(super) fn read(rollout: &Reader) -> Option<Strategy> {
     }
     match word {
         "rolling" => Some(Strategy::Rolling(rolling(rollout))),
-        "canary" => canary(rollout).map(Strategy::Canary),
+        "canary" => canary(rollout, route).map(Strategy::Canary),
         "recreate" => Some(Strategy::Recreate(hold(rollout))),
         _ => Some(Strategy::BlueGreen),
     }
@@ -87,7 +89,8 @@ fn hold(rollout: &Reader) -> Hold {
     }
 }
 
-fn canary(rollout: &Reader) -> Option<Canary> {
+fn canary(rollout: &Reader, route: Kind) -> Option<Canary> {
+    let by = by(rollout, route);
     let Some(texts) = rollout.texts("steps") else {
         if !rollout.has("steps") {
             rollout
@@ -122,7 +125,42 @@ fn canary(rollout: &Reader) -> Option<Canary> {
         return None;
     }
     let shares = steps.into_iter().filter_map(|(_, percent, time)| Some(Share { percent, time: time? }));
-    Some(Canary { steps: shares.collect() })
+    Some(Canary { steps: shares.collect(), by })
+}
+
+/// What clients are told apart by; `None` for shares of requests.
+fn by(rollout: &Reader, route: Kind) -> Option<PinBy> {
+    let node = rollout.node("by")?;
+    let by = match &node.value {
+        Value::Text(word) if word == "request" => return None,
+        Value::Text(word) if word == "cookie" => Some(PinBy::Cookie),
+        Value::Text(word) if word == "address" => Some(PinBy::Address),
+        Value::Table(table) => match &table.entries[..] {
+            [entry] if entry.key == "header" => header(&entry.node.value).map(PinBy::Header),
+            _ => None,
+        },
+        _ => None,
+    };
+    let Some(by) = by else {
+        rollout.wrong("by", node).hint_if(
+            matches!(node.value, Value::Table(_))
+                .then(|| "write { header = \"X-User\" }, with the name of a header and nothing else".to_owned()),
+        );
+        return None;
+    };
+    if route == Kind::Tcp && by != PinBy::Address {
+        rollout
+            .wrong_value("by", node.at, "connections of a TCP route have neither cookies nor headers")
+            .hint("write by = \"address\", or leave it out: then so many of a hundred connections");
+    }
+    Some(by)
+}
+
+/// The name of a header (RFC 9110, 5.6.2).
+fn header(value: &Value) -> Option<String> {
+    let Value::Text(name) = value else { return None };
+    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    (!name.is_empty() && name.bytes().all(token)).then(|| name.clone())
 }
 
 /// `25% for 5m`, or `100%`.

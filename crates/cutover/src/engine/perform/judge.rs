@@ -2,10 +2,12 @@
 //!
 //! **Invariant (intent first).** What a look used of the false-alarm rate is durable before anybody acts on what it found.
 //!
-//! Latencies are not compared yet: the router counts them by service, not by instance.
+//! Latencies count only once the new release had time to settle: caches are empty at first, connections have to be made, and code that
+//! is compiled while it runs is slow. Errors count from the first request on.
 
 use std::time::Duration;
 
+use cutover_core::histogram::Histogram;
 use cutover_core::machine::{Deployment, Event, Instance, Judgement, Progress, ServiceState};
 use cutover_core::plan::{Kind, Step};
 use cutover_core::rule::verdict::{Baseline, Counts, Findings, Memory, Moment, Outcome, Sample, judge};
@@ -18,6 +20,9 @@ use super::super::port::JournalError;
 
 /// How often one looks; which of these looks count is planned by the rule.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// A step that ends sooner than this after the release has settled compares errors only: too few looks are left for more.
+const LATEST_SETTLED: Duration = Duration::from_secs(1);
 
 impl Parts {
     /// Ends when the new release is found worse.
@@ -68,23 +73,25 @@ impl Parts {
             return None;
         }
         let stats = self.stats_in_force().await?;
+        let moment = moment(deployment, step, until, self.now());
+        let settle = release.spec.rollout.settle;
+        let may_settle = settle + LATEST_SETTLED <= moment.length;
+        let now = (counted(&stats, instances), counted(&stats, &others));
         let Some(known) = deployment.judged.get(&step) else {
             let is_canary = |id: &InstanceId| state.instances.get(id).is_some_and(Instance::is_canary);
-            let kind = if instances.iter().any(is_canary) { Baseline::Concurrent } else { Baseline::Earlier };
-            let (candidate, baseline) = (counted(&stats, instances), kind(counted(&stats, &others)));
-            let begun = Judgement { candidate, baseline, memory: Memory::default(), findings: None };
-            self.keep(service, step, begun).await.ok()?;
+            let concurrent = instances.iter().any(is_canary);
+            let begun = if concurrent { begin(now, Baseline::Concurrent) } else { begin(now, Baseline::Earlier) };
+            let before = (!concurrent && may_settle).then(|| self.latency_before(&stats, &others));
+            self.keep(service, step, with_latency(begun, before.flatten())).await.ok()?;
             return None;
         };
-        let sample = Sample {
-            candidate: since(&counted(&stats, instances), &known.candidate),
-            baseline: match &known.baseline {
-                Baseline::Concurrent(then) => Baseline::Concurrent(since(&counted(&stats, &others), then)),
-                earlier => earlier.clone(),
-            },
-        };
-        let moment = moment(deployment, step, until, self.now());
-        let (findings, memory) = judge(&release.spec.rollout.verdict, &known.memory, &moment, &sample);
+        let in_time = moment.elapsed >= settle && moment.elapsed < moment.length;
+        let settles = known.candidate.latency.is_none() && may_settle && in_time;
+        if let Some(settled) = settles.then(|| settled(known, &now)).flatten() {
+            self.keep(service, step, settled).await.ok()?;
+            return None;
+        }
+        let (findings, memory) = judge(&release.spec.rollout.verdict, &known.memory, &moment, &sample(known, &now));
         if memory != known.memory {
             let (known, findings) = (known.clone(), Some(findings.clone()));
             self.keep(service, step, Judgement { memory, findings, ..known }).await.ok()?;
@@ -104,7 +111,7 @@ impl Parts {
 }
 
 /// The step that is at work, if it has begun.
-fn observing(state: &ServiceState) -> Option<(usize, &Deployment)> {
+pub(in crate::engine) fn observing(state: &ServiceState) -> Option<(usize, &Deployment)> {
     let deployment = state.deployment.as_ref()?;
     match deployment.progress {
         Progress::Forward { step, begun: Some(_) } => Some((step, deployment)),
@@ -119,25 +126,82 @@ fn moment(deployment: &Deployment, step: usize, until: Timestamp, now: Timestamp
     Moment { elapsed, length, comparisons: u32::try_from(comparisons).unwrap_or(u32::MAX) }
 }
 
+/// A comparison that begins now, in which latencies do not count yet.
+fn begin((candidate, baseline): (Counts, Counts), kind: fn(Counts) -> Baseline) -> Judgement {
+    let without = |counts: Counts| Counts { latency: None, ..counts };
+    let (candidate, baseline) = (without(candidate), kind(without(baseline)));
+    Judgement { candidate, baseline, memory: Memory::default(), findings: None }
+}
+
+/// With the latencies of the old release while it served alone.
+fn with_latency(begun: Judgement, latency: Option<Histogram>) -> Judgement {
+    let baseline = match begun.baseline {
+        Baseline::Earlier(counts) => Baseline::Earlier(Counts { latency, ..counts }),
+        other => other,
+    };
+    Judgement { baseline, ..begun }
+}
+
+/// The same comparison, with latencies counted from here on. `None` where the router does not measure them.
+fn settled(known: &Judgement, now: &(Counts, Counts)) -> Option<Judgement> {
+    if now.0.latency.is_none() && now.1.latency.is_none() {
+        return None;
+    }
+    let from =
+        |then: &Counts, now: &Counts| Counts { latency: Some(now.latency.clone().unwrap_or_default()), ..then.clone() };
+    let baseline = match &known.baseline {
+        Baseline::Concurrent(then) => Baseline::Concurrent(from(then, &now.1)),
+        // Of a release whose answers were never measured there is nothing to compare with.
+        Baseline::Earlier(then) if then.latency.is_none() => return None,
+        other => other.clone(),
+    };
+    Some(Judgement { candidate: from(&known.candidate, &now.0), baseline, ..known.clone() })
+}
+
 /// What the router has counted of these.
 fn counted(stats: &Stats, instances: &[InstanceId]) -> Counts {
     let found = instances.iter().filter_map(|id| stats.target(id));
     found.fold(Counts::default(), |sum, target| Counts {
         requests: sum.requests + target.served + target.failed,
         errors: sum.errors + target.errors + target.failed,
-        latency: None,
+        latency: together(sum.latency, target.latency.as_ref()),
     })
+}
+
+/// Both laid together.
+pub(in crate::engine) fn together(sum: Option<Histogram>, more: Option<&Histogram>) -> Option<Histogram> {
+    let Some(more) = more else { return sum };
+    let mut sum = sum.unwrap_or_default();
+    sum.add(more);
+    Some(sum)
+}
+
+/// What was counted since it began.
+fn sample(known: &Judgement, now: &(Counts, Counts)) -> Sample {
+    let candidate = since(&now.0, &known.candidate);
+    let baseline = match &known.baseline {
+        Baseline::Concurrent(then) => Baseline::Concurrent(since(&now.1, then)),
+        Baseline::Earlier(counts) if known.candidate.latency.is_none() => {
+            Baseline::Earlier(Counts { latency: None, ..counts.clone() })
+        }
+        other => other.clone(),
+    };
+    Sample { candidate, baseline }
 }
 
 /// What came on top. A counter that began anew counts from zero; that it did is seen by the rule.
 fn since(now: &Counts, then: &Counts) -> Counts {
+    let latency = now.latency.as_ref().zip(then.latency.as_ref()).map(|(now, then)| now.since(then));
     if now.requests < then.requests || now.errors < then.errors {
-        return now.clone();
+        return Counts { latency, ..now.clone() };
     }
-    Counts { requests: now.requests - then.requests, errors: now.errors - then.errors, latency: None }
+    Counts { requests: now.requests - then.requests, errors: now.errors - then.errors, latency }
 }
 
 fn worse(findings: &Findings) -> Failure {
     let what = findings.worse().unwrap_or_else(|| findings.reason.to_string());
     Failure::new(format!("the new release is worse: {what}")).hint("`cutover verdict explain` shows the numbers")
 }
+
+#[cfg(test)]
+mod tests;

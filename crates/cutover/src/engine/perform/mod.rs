@@ -3,12 +3,16 @@
 //! **Invariant.** Each may be carried out twice, the second time after a crash in the middle of the first.
 
 mod drain;
+mod hook;
 mod judge;
+mod outside;
 mod ready;
 mod register;
 mod rest;
 mod start;
 mod watch;
+
+pub(super) use judge::{observing, together};
 
 use std::sync::{Arc, PoisonError};
 
@@ -58,7 +62,8 @@ impl Parts {
             }
             Step::Rest { instances, .. } => self.rest(service, instances, until).await,
             Step::Watch { instances, .. } => self.watch(service, instances, until).await,
-            Step::Commit { .. } => Ok(()),
+            // A hook has more to tell than whether it failed: see `hook_step`.
+            Step::Commit { .. } | Step::Hook { .. } => Ok(()),
             Step::Retire { instances } => {
                 self.publish(service).await;
                 self.retire_now(service, instances).await;

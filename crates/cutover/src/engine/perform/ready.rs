@@ -86,7 +86,10 @@ impl Parts {
     /// Adds the instance's last words, and what can be guessed.
     pub(super) async fn with_evidence(&self, failure: Failure, instance: &InstanceId) -> Failure {
         let runtime = &self.world.runtime;
-        let hint = runtime.diagnose(instance).await;
+        // A process that is to listen nowhere is not told where it should.
+        let release = self.release(&instance.service, instance.release);
+        let told = release.is_ok_and(|release| release.spec.listens() || release.spec.run.container().is_some());
+        let hint = if told { runtime.diagnose(instance).await } else { None };
         Failure { hint: hint.or(failure.hint), log: self.last_words(instance).await, ..failure }
     }
 

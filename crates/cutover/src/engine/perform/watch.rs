@@ -29,10 +29,15 @@ impl Parts {
                 biased;
                 _ = passed_over => return self.watch_all(service, instances, self.now()).await,
                 failure = self.found_worse(service, instances, until) => return Err(failure),
+                failure = self.found_outside(service, instances) => return Err(failure),
                 watched = self.watch_all(service, instances, until.max(self.now())) => watched?,
             }
             match self.ledger.state(service).deployment.and_then(|deployment| deployment.paused) {
-                None => return self.last_look(service, instances, until).await,
+                None => {
+                    self.last_look(service, instances, until).await?;
+                    self.last_answers(service, instances).await?;
+                    return self.await_others(service, instances, until).await;
+                }
                 Some((since, by)) if self.now() >= since + LONGEST_PAUSE => {
                     return Err(Failure::new(format!("{by} paused it a day ago, and nobody took it up again")));
                 }
@@ -41,7 +46,7 @@ impl Parts {
         }
     }
 
-    async fn watch_all(
+    pub(in super::super) async fn watch_all(
         &self,
         service: &ServiceName,
         instances: &[InstanceId],

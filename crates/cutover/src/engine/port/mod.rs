@@ -1,6 +1,8 @@
 //! What the engine asks of the world. An adapter is one folder elsewhere; nothing here knows any.
 
+mod hook;
 mod journal;
+mod metrics;
 mod prober;
 mod router;
 mod runtime;
@@ -9,7 +11,9 @@ use std::sync::Arc;
 
 use cutover_core::Timestamp;
 
+pub use hook::{HookFilter, HookKey, HookOrder, HookRun};
 pub use journal::{Journal, JournalError};
+pub use metrics::{Metrics, Subject};
 pub use prober::{ProbeTarget, Prober, SmokeFailure};
 pub use router::{Glance, Return, Router, RouterError};
 pub use runtime::{
@@ -34,6 +38,8 @@ pub struct World {
     pub router: Arc<dyn Router>,
     /// Looks at them.
     pub prober: Arc<dyn Prober>,
+    /// Has figures about what it does.
+    pub metrics: Arc<dyn Metrics>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }

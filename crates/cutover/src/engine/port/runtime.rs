@@ -13,6 +13,8 @@ use cutover_core::{Failure, InstanceId, ReleaseNo, ServiceName};
 use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
+use super::hook::{HookFilter, HookOrder, HookRun};
+
 /// Starts, stops and observes instances.
 #[async_trait]
 pub trait Runtime: Send + Sync {
@@ -70,6 +72,14 @@ pub trait Runtime: Send + Sync {
         let _ = (running, more);
         None
     }
+
+    /// Runs a hook to its end in the surroundings of a release, for as long as it may take at most, and keeps a part of what it
+    /// writes. When this returns nothing of it is left, nor of what it started. If it fails, is dropped or never returns,
+    /// [`Runtime::end_hooks`] ends what is left.
+    async fn hook(&self, order: &HookOrder) -> Result<HookRun, RuntimeError>;
+
+    /// Ends what is left of the hooks with a key that satisfies `of`, also of those that an earlier agent began. Fine if nothing is.
+    async fn end_hooks(&self, of: &HookFilter<'_>) -> Result<(), RuntimeError>;
 
     /// Removes what is kept of an instance that is not running: its records and logs.
     async fn forget(&self, instance: &InstanceId) -> Result<(), RuntimeError>;

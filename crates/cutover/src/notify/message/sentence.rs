@@ -22,7 +22,8 @@ pub(super) fn of(facts: &Facts) -> String {
         Occasion::RolledBack => format!("{subject} was rolled back: {}; {}.", reason(facts), as_before(facts)),
         Occasion::Done => {
             let took = length(facts.at.since(facts.began));
-            format!("{subject} is done after {took}: {}; {}.", proof(facts.proof.as_ref()), live(facts))
+            let hook = facts.hook_failed.as_ref().map(|how| format!(" But {how}: see to it.")).unwrap_or_default();
+            format!("{subject} is done after {took}: {}; {}.{hook}", proof(facts.proof.as_ref()), live(facts))
         }
     }
 }

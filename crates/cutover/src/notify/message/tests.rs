@@ -1,5 +1,7 @@
 use cutover_core::InstanceId;
+use cutover_core::machine::HookReport;
 use cutover_core::plan::{Kind, Plan, Step};
+use cutover_core::spec::Hook;
 
 use super::*;
 
@@ -27,6 +29,11 @@ fn plan(kind: Kind, from: Option<u32>, to: Option<u32>) -> Plan {
         steps,
         stream_drain: WITHIN,
         hold: None,
+        together: false,
+        pin: None,
+        preview: None,
+        if_undone: Vec::new(),
+        no_rollback_past: false,
         notes: Vec::new(),
     }
 }
@@ -71,6 +78,12 @@ fn sentences() -> Vec<(String, String)> {
     let after_shift = |more: &[Event]| [&shifted()[..], more].concat();
     let committed =
         |end: Event| after_shift(&[Event::StepDone { step: 1 }, begun(2), Event::StepDone { step: 2 }, end]);
+    let report = HookReport { failure: Some(failure()), output: vec!["password=hunter2".to_owned()] };
+    let told = Event::HookEnded { hook: Hook::AfterWatch, report: Box::new(report) };
+    let committed_with_hook = || {
+        let behind = [Event::StepDone { step: 1 }, begun(2), Event::StepDone { step: 2 }, told.clone(), done(None)];
+        after_shift(&behind)
+    };
     let cases = vec![
         ("begun", deploy(), vec![]),
         ("the first begun", first(), vec![]),
@@ -84,6 +97,7 @@ fn sentences() -> Vec<(String, String)> {
         ("aborted", deploy(), vec![begun(0), abort, undone(true)]),
         ("the first rolled back", first(), vec![begun(0), failed(0), undone(false)]),
         ("done", deploy(), committed(done(Some(proof)))),
+        ("done, but for a hook", deploy(), committed_with_hook()),
         ("a worker is done", deploy(), committed(done(None))),
         ("a roll back is done", plan(Kind::Rollback, Some(2), Some(1)), committed(done(None))),
         ("a restart is done", plan(Kind::Restart, Some(2), Some(2)), committed(done(None))),

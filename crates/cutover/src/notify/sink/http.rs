@@ -42,12 +42,12 @@ pub(super) async fn post(url: &Secret, id: &str, headers: Vec<(&str, String)>, b
     let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
     match client.request(request).await {
         Ok(answer) => judge(answer).await,
-        Err(error) => Answer::NotNow(told(&error), None),
+        Err(error) => Answer::NotNow(reasons(&error), None),
     }
 }
 
 /// Made for each try: the certificates may have been renewed since the last one.
-async fn connector() -> std::io::Result<HttpsConnector<HttpConnector>> {
+pub(crate) async fn connector() -> std::io::Result<HttpsConnector<HttpConnector>> {
     let made = tokio::task::spawn_blocking(|| {
         let builder = HttpsConnectorBuilder::new().with_native_roots()?;
         Ok(builder.https_or_http().enable_http1().build())
@@ -96,7 +96,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// The error with its reasons; those that repeat the one before are left out.
-fn told(error: &dyn Error) -> String {
+pub(crate) fn reasons(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut reason = error.source();
     while let Some(error) = reason {

@@ -8,6 +8,8 @@ mod process;
 mod slack;
 mod webhook;
 
+pub(crate) use http::{connector, reasons};
+
 use std::time::Duration;
 
 use cutover_core::Timestamp;

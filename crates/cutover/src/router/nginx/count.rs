@@ -68,14 +68,23 @@ impl Front {
         for target in targets {
             let connections = connections(&target.instance, runtime).await;
             counted.push(match target.mode {
-                Mode::Serving { .. } => stats(&target.instance, connections.unwrap_or(0), 0),
+                Mode::Serving { .. } => match connections {
+                    Connections::Open(count) => stats(&target.instance, count, 0),
+                    Connections::Ended | Connections::Unknown => stats(&target.instance, 0, 0),
+                },
                 _ => self.drained(&target.instance, connections).await,
             });
         }
         counted
     }
 
-    async fn drained(&self, instance: &InstanceId, connections: Option<u64>) -> TargetStats {
+    /// Whatever an old worker may yet pass on, nobody who has ended gets it.
+    async fn drained(&self, instance: &InstanceId, connections: Connections) -> TargetStats {
+        let connections = match connections {
+            Connections::Ended => return stats(instance, 0, 0),
+            Connections::Open(count) => Some(count),
+            Connections::Unknown => None,
+        };
         let out = self.counting.inner().out.get(instance).copied();
         let Some(since) = out else { return stats(instance, connections.unwrap_or(0).max(1), 0) };
         let in_hand = connections.unwrap_or(1) + self.old_workers().await;
@@ -104,16 +113,29 @@ impl Front {
     }
 }
 
-/// The connections open at an instance; none if it does not run.
-async fn connections(instance: &InstanceId, runtime: &dyn Runtime) -> Option<u64> {
+/// What is open at an instance.
+#[derive(Clone, Copy)]
+enum Connections {
+    Open(u64),
+    /// It does not run.
+    Ended,
+    Unknown,
+}
+
+async fn connections(instance: &InstanceId, runtime: &dyn Runtime) -> Connections {
     if let Some(peers) = runtime.connections(instance).await {
-        return Some(peers.len() as u64);
+        return Connections::Open(peers.len() as u64);
     }
-    let seen = runtime.observe().await.ok()?;
-    let runs = seen.iter().any(|seen| seen.instance == *instance && seen.exit.is_none());
-    (!runs).then_some(0)
+    let Ok(seen) = runtime.observe().await else { return Connections::Unknown };
+    match seen.iter().find(|seen| seen.instance == *instance) {
+        Some(seen) if seen.exit.is_none() => Connections::Unknown,
+        Some(_) => Connections::Ended,
+        // Somebody else's: an old worker may still pass something on to it.
+        None => Connections::Open(0),
+    }
 }
 
 fn stats(instance: &InstanceId, in_flight: u64, streams: u64) -> TargetStats {
-    TargetStats { instance: instance.clone(), in_flight, streams, idle: 0, served: 0, failed: 0, errors: 0 }
+    let instance = instance.clone();
+    TargetStats { instance, in_flight, streams, idle: 0, served: 0, failed: 0, errors: 0, latency: None }
 }

@@ -120,6 +120,7 @@ mod tests {
             balance: Balance::default(),
             targets: modes.iter().enumerate().map(target).collect(),
             hold: None,
+            pin: None,
             limits: Limits::default(),
             token: None,
         }

@@ -11,6 +11,8 @@ pub const STATE: &str = "cutover.state";
 pub const INSTANCE: &str = "cutover.instance";
 /// The attempt.
 pub const ATTEMPT: &str = "cutover.attempt";
+/// The key of the hook that it runs, if it is no instance.
+pub const HOOK: &str = "cutover.hook";
 /// The service.
 pub const SERVICE: &str = "cutover.service";
 /// The release.

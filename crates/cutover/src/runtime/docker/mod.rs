@@ -15,6 +15,7 @@ mod adopt;
 mod connect;
 mod diagnose;
 mod engine;
+mod hook;
 mod label;
 mod logs;
 mod mounts;
@@ -43,7 +44,8 @@ pub use self::engine::refused;
 use self::record::{Record, Records};
 use super::sockets;
 use crate::engine::port::{
-    Adoptable, Exit, LogLine, Progress, ReleaseOrder, Runtime, RuntimeError, Seen, StartOrder, Stopped, Unhealthy,
+    Adoptable, Exit, HookFilter, HookOrder, HookRun, LogLine, Progress, ReleaseOrder, Runtime, RuntimeError, Seen,
+    StartOrder, Stopped, Unhealthy,
 };
 use crate::image::Images;
 
@@ -53,6 +55,8 @@ pub struct DockerRuntime {
     records: Records,
     /// Where it is kept which release runs which image.
     releases: PathBuf,
+    /// Where it is kept which hooks may have a container.
+    hooks: PathBuf,
     /// What marks containers as this state directory's.
     mark: String,
     /// The connection, once it was needed. Given up when the engine did not answer.
@@ -68,6 +72,7 @@ impl DockerRuntime {
         Self {
             records: Records::new(&state),
             releases: state.join("images"),
+            hooks: state.join("hook-containers"),
             mark: state.display().to_string(),
             docker: Arc::default(),
             choosing: Arc::default(),
@@ -235,6 +240,14 @@ impl Runtime for DockerRuntime {
 
     async fn let_go(&self, instance: &InstanceId) -> Result<(), RuntimeError> {
         self.records.remove(instance).map_err(failed_io(format!("could not let go of {instance}")))
+    }
+
+    async fn hook(&self, order: &HookOrder) -> Result<HookRun, RuntimeError> {
+        self.run_hook(order, container(&order.spec)?).await.map_err(RuntimeError::Other)
+    }
+
+    async fn end_hooks(&self, of: &HookFilter<'_>) -> Result<(), RuntimeError> {
+        self.remove_hooks(of).await.map_err(RuntimeError::Other)
     }
 
     async fn forget(&self, instance: &InstanceId) -> Result<(), RuntimeError> {

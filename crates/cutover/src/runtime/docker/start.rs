@@ -140,7 +140,7 @@ async fn create(docker: &Docker, name: &str, choice: &Choice<'_>) -> Result<(), 
     Ok(())
 }
 
-async fn start(docker: &Docker, name: &str, choice: &Choice<'_>) -> Result<(), Failure> {
+pub(super) async fn start(docker: &Docker, name: &str, choice: &Choice<'_>) -> Result<(), Failure> {
     for further in choice.spec.networks.iter().skip(1) {
         let request =
             NetworkConnectRequest { container: name.to_owned(), endpoint_config: Some(endpoint(further, choice)) };
@@ -253,7 +253,7 @@ async fn holder(docker: &Docker, port: u16) -> String {
 }
 
 /// Compose makes missing folders of the host; the engine's mounts do not.
-fn make_folders(spec: &ContainerSpec) -> Result<(), Failure> {
+pub(super) fn make_folders(spec: &ContainerSpec) -> Result<(), Failure> {
     for mount in &spec.mounts {
         if let MountKind::Bind { source, create: true, .. } = &mount.kind
             && !source.exists()

@@ -7,6 +7,7 @@
 //! instances/web.r7.i12/exit.json          how its last run ended
 //! instances/web.r7.i12/stdout.log[.1 …]   what it wrote; stderr.log likewise
 //! instances/web.r7.i12/supervisor.log     what its supervisor had to complain about
+//! hooks/web.d3.1750000000000.before_start.json    who runs a hook
 //! releases/web/7/digest                   the copy beside it is complete, and has this digest
 //! releases/web/7/content/app.jar          the copy of the artifact
 //! ```
@@ -49,6 +50,11 @@ impl Layout {
     /// One instance.
     pub fn instance(&self, id: &InstanceId) -> InstanceDir {
         InstanceDir { path: self.instances().join(id.to_string()) }
+    }
+
+    /// Who runs the hooks that are under way.
+    pub fn hooks(&self) -> PathBuf {
+        self.root.join("hooks")
     }
 
     /// The lock under which ports are chosen.

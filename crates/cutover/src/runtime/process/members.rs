@@ -12,23 +12,50 @@
 
 use std::collections::BTreeMap;
 
-use super::identity::{ProcessId, Stat, all};
-use super::record::{RUN_VARIABLE, Record};
+use super::identity::{ProcessId, Stat, all, boot};
+use super::record::{RUN_VARIABLE, Record, RunId};
 
 /// The living processes of a run, its supervisor excepted.
 pub fn of(record: &Record) -> Vec<ProcessId> {
     if !record.of_this_boot() {
         return Vec::new();
     }
-    let seen: BTreeMap<i32, Stat> = all().filter_map(|pid| Some((pid, Stat::read(pid)?))).collect();
     let anchored = record.supervisor.lives() || record.main.lives();
-    let belongs = |stat: &Stat| {
-        (anchored && (stat.session == record.supervisor.pid || descends(&seen, stat, record.supervisor)))
-            || carries(stat.id.pid, record)
-    };
-    // A process that is older than its supervisor needs no closer look.
-    let candidates = seen.values().filter(|stat| !stat.zombie && stat.id.started >= record.supervisor.started);
-    candidates.filter(|stat| stat.id != record.supervisor && belongs(stat)).map(|stat| stat.id).collect()
+    let mut found = search(record.supervisor, anchored, &record.run);
+    found.retain(|id| *id != record.supervisor);
+    found
+}
+
+/// A run without a supervisor: a hook, which leads a session itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kin {
+    /// What its processes carry.
+    pub run: RunId,
+    /// The boot in which its process counts.
+    pub boot: String,
+    /// The process that it began as.
+    pub main: ProcessId,
+    /// Whether that was not waited for yet, so that its number cannot be another's also if it has ended.
+    pub held: bool,
+}
+
+/// The living processes of a hook.
+pub fn of_hook(kin: &Kin) -> Vec<ProcessId> {
+    if boot().is_ok_and(|boot| boot == kin.boot) {
+        search(kin.main, kin.held || kin.main.lives(), &kin.run)
+    } else {
+        Vec::new()
+    }
+}
+
+/// Those in the session of `leader` and its descendants, if its number is its own still; and whatever carries the run's mark.
+fn search(leader: ProcessId, anchored: bool, run: &RunId) -> Vec<ProcessId> {
+    let seen: BTreeMap<i32, Stat> = all().filter_map(|pid| Some((pid, Stat::read(pid)?))).collect();
+    let near = |stat: &Stat| stat.id == leader || stat.session == leader.pid || descends(&seen, stat, leader);
+    let belongs = |stat: &Stat| (anchored && near(stat)) || carries(stat.id.pid, run);
+    // A process that is older than the leader needs no closer look.
+    let candidates = seen.values().filter(|stat| !stat.zombie && stat.id.started >= leader.started);
+    candidates.filter(|stat| belongs(stat)).map(|stat| stat.id).collect()
 }
 
 fn descends(seen: &BTreeMap<i32, Stat>, stat: &Stat, ancestor: ProcessId) -> bool {
@@ -44,8 +71,8 @@ fn descends(seen: &BTreeMap<i32, Stat>, stat: &Stat, ancestor: ProcessId) -> boo
     false
 }
 
-fn carries(pid: i32, record: &Record) -> bool {
-    let mark = format!("{RUN_VARIABLE}={}", record.run.as_str());
+fn carries(pid: i32, run: &RunId) -> bool {
+    let mark = format!("{RUN_VARIABLE}={}", run.as_str());
     let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
     environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
 }

@@ -17,6 +17,7 @@ pub mod artifact;
 pub mod diagnose;
 pub mod durable;
 mod forget;
+mod hook;
 pub mod identity;
 pub mod layout;
 pub mod lock;
@@ -49,7 +50,10 @@ use self::layout::{InstanceDir, Layout};
 use self::logs::Follower;
 use self::record::Record;
 use super::sockets;
-use crate::engine::port::{Exit, LogLine, Progress, ReleaseOrder, Runtime, RuntimeError, Seen, StartOrder, Stopped};
+use crate::engine::port::{
+    Exit, HookFilter, HookOrder, HookRun, LogLine, Progress, ReleaseOrder, Runtime, RuntimeError, Seen, StartOrder,
+    Stopped,
+};
 
 /// The runtime of plain processes.
 #[derive(Debug, Clone)]
@@ -140,7 +144,11 @@ impl Runtime for ProcessRuntime {
 
     async fn connections(&self, instance: &InstanceId) -> Option<BTreeSet<SocketAddr>> {
         let dir = self.dir(instance);
-        let look = move || Some(sockets::peers(Record::read(&dir).ok()??.address(), std::process::id()));
+        let look = move || {
+            // Another instance may have its port by now.
+            let record = Record::read(&dir).ok()?.filter(|record| !members::of(record).is_empty())?;
+            Some(sockets::peers(record.address(), std::process::id()))
+        };
         spawn_blocking(look).await.ok().flatten()
     }
 
@@ -157,6 +165,14 @@ impl Runtime for ProcessRuntime {
             memory::cramped(&records, more)
         };
         spawn_blocking(look).await.ok().flatten()
+    }
+
+    async fn hook(&self, order: &HookOrder) -> Result<HookRun, RuntimeError> {
+        hook::run(&self.layout, &self.supervisor, order).await
+    }
+
+    async fn end_hooks(&self, of: &HookFilter<'_>) -> Result<(), RuntimeError> {
+        hook::end(&self.layout, of).await
     }
 
     async fn forget(&self, instance: &InstanceId) -> Result<(), RuntimeError> {

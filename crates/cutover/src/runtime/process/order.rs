@@ -35,6 +35,9 @@ pub struct Launch {
     pub port: u16,
     /// The copy of its artifact.
     pub artifact: Option<PathBuf>,
+    /// Whether it is no instance but a hook beside them: it leads a session of its own and has no port.
+    #[serde(default)]
+    pub hook: bool,
     /// The program and its surroundings.
     pub spec: ProcessSpec,
 }

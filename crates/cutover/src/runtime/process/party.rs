@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::identity::{Handle, ProcessId};
-use super::members;
+use super::members::{self, Kin};
 use super::record::Record;
 
 /// What was sent SIGKILL is gone within this time, or hangs in the kernel.
@@ -22,9 +22,13 @@ pub struct Party(HashMap<ProcessId, Handle>);
 impl Party {
     /// Adds the processes of a run that live now; forgets those that are gone.
     pub async fn gather(&mut self, record: &Record) -> io::Result<()> {
+        let record = record.clone();
+        self.gather_from(move || members::of(&record)).await
+    }
+
+    async fn gather_from(&mut self, search: impl FnOnce() -> Vec<ProcessId> + Send + 'static) -> io::Result<()> {
         self.0.retain(|id, _| id.lives());
-        let searched = record.clone();
-        for id in tokio::task::spawn_blocking(move || members::of(&searched)).await? {
+        for id in tokio::task::spawn_blocking(search).await? {
             if let Some(handle) = Handle::open(id)? {
                 self.0.entry(id).or_insert(handle);
             }
@@ -49,10 +53,15 @@ impl Party {
     }
 
     /// Kills them all, also those that are born meanwhile.
-    pub async fn kill(mut self, record: &Record) -> io::Result<()> {
+    pub async fn kill(self, record: &Record) -> io::Result<()> {
+        let record = record.clone();
+        self.kill_from(move || members::of(&record)).await
+    }
+
+    async fn kill_from(mut self, search: impl Fn() -> Vec<ProcessId> + Clone + Send + 'static) -> io::Result<()> {
         let deadline = Instant::now() + DEAD_WITHIN;
         loop {
-            self.gather(record).await?;
+            self.gather_from(search.clone()).await?;
             if self.0.is_empty() {
                 return Ok(());
             }
@@ -70,4 +79,10 @@ impl Party {
 /// Kills every process of a run that can be found.
 pub async fn kill(record: &Record) -> io::Result<()> {
     Party::default().kill(record).await
+}
+
+/// Kills every process of a hook that can be found.
+pub async fn kill_kin(kin: &Kin) -> io::Result<()> {
+    let kin = kin.clone();
+    Party::default().kill_from(move || members::of_hook(&kin)).await
 }

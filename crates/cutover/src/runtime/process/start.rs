@@ -130,6 +130,7 @@ fn message(layout: &Layout, order: &StartOrder, before: Option<&Record>) -> std:
             run: RunId::random()?,
             port: 0,
             artifact: process.artifact.as_deref().map(copy),
+            hook: false,
             spec: process.clone(),
         },
     })

@@ -120,9 +120,15 @@ impl Proxy {
     }
 
     /// Kills it as a crash would, and starts it again from its disk.
-    pub fn crash_and_start(mut self) -> Self {
+    pub fn crash_and_start(self) -> Self {
+        self.crash_and_start_with(|| {})
+    }
+
+    /// The same, with something done while it is gone.
+    pub fn crash_and_start_with(mut self, meanwhile: impl FnOnce()) -> Self {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+        meanwhile();
         self.child = spawn(self.dir.path());
         until("the proxy answers", || self.ask(|client| async move { client.info().await }).is_ok());
         self

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use cutover_core::table::{Balance, Hold, Limits, Listener, Mode, Route, Service, Table, Target, Traffic};
-use cutover_core::{Generation, InstanceId, ServiceName};
+use cutover_core::{Generation, InstanceId, ReleaseNo, ServiceName};
 
 /// Serving with weight 1.
 pub const SERVING: Mode = Mode::Serving { weight: 1 };
@@ -30,6 +30,7 @@ pub fn service(service: &str, targets: &[(&str, SocketAddr, Mode)]) -> Service {
         balance: Balance::default(),
         targets: targets.iter().map(target).collect(),
         hold: None,
+        pin: None,
         limits: Limits::default(),
         token: Some("secret".to_owned()),
     }
@@ -59,6 +60,12 @@ pub fn routes(address: SocketAddr, routes: &[(&[&str], &str, &str)]) -> Listener
         service: name(service),
     };
     Listener { address, traffic: Traffic::Http { routes: routes.iter().map(route).collect(), trusted: vec![] } }
+}
+
+/// A listener that shows a release while it is deployed.
+pub fn preview(address: SocketAddr, service: &str, release: Option<u32>) -> Listener {
+    let (service, release) = (name(service), release.map(ReleaseNo));
+    Listener { address, traffic: Traffic::Preview { service, release, trusted: vec![] } }
 }
 
 /// A listener for TCP.

@@ -55,7 +55,7 @@ async fn play(stage: &Stage, rate: f64) -> Result<Report, CliError> {
     refused(stage.deploy(Program::Broken).await)?;
     stage.say("5. back to the first");
     meter.allow_releases(&["1", "2"]);
-    stage.change(Want::Rollback { to: Some(ReleaseNo(1)) }).await?;
+    stage.change(Want::Rollback { to: Some(ReleaseNo(1)), past: false }).await?;
     meter.expect_release("1");
     let before = meter.snapshot().requests.answered;
     meter.answers(before + 50, Duration::from_secs(10)).await;

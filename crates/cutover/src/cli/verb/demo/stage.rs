@@ -13,7 +13,6 @@ use super::super::super::context::Context;
 use super::super::super::error::{CliError, Kind};
 use super::super::super::printer::Printer;
 use super::super::super::{caller, follow};
-use super::super::plan;
 use crate::agent::api::{Begin, Begun, Request, Status, Want};
 use crate::client::Client;
 use crate::config;
@@ -73,7 +72,7 @@ impl Stage {
         let config = config::load(Some(&file), None);
         let config = config.map_err(|errors| CliError::new(Kind::Failed, Failure::new(errors.to_string())))?;
         let spec = config.services.first().ok_or_else(|| CliError::usage("the demonstration has no service"))?;
-        self.carry_out(plan::request(spec, true)).await
+        self.change(Want::Deploy { spec: Box::new(spec.clone()), again: true, together: false }).await
     }
 
     /// Does something else to the service.

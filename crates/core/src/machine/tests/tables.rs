@@ -1,0 +1,107 @@
+//! What the route table says of shares and previews while a deployment goes through its steps.
+
+use std::time::Duration;
+
+use super::*;
+use crate::id::Generation;
+use crate::pin::{Pin, PinBy};
+use crate::release::Release;
+use crate::spec::{Canary, RouteSpec, ServiceSpec, Share, Strategy};
+use crate::table::{Hold, Table, Traffic};
+
+fn route(spec: &mut ServiceSpec) -> &mut crate::spec::ProxyRoute {
+    let Some(RouteSpec::Proxy(route)) = &mut spec.route else { unreachable!() };
+    route
+}
+
+fn table(state: &ServiceState, spec: &ServiceSpec) -> Table {
+    let hold = Hold { wait: Duration::ZERO, requests: 0 };
+    super::super::table(Generation(1), &[(state, spec.route.as_ref())], None, &hold)
+}
+
+/// What the table says at each stage: after each event, the same in a row left out.
+fn seen<T: PartialEq>(
+    run: &mut Run,
+    look: impl Fn(&ServiceState) -> T,
+    ends: impl Fn(&ServiceState) -> bool,
+) -> Vec<T> {
+    let mut seen = vec![look(&run.state)];
+    while run.state.deployment.is_some() && !ends(&run.state) {
+        run.go(false);
+        seen.push(look(&run.state));
+    }
+    seen.dedup();
+    seen
+}
+
+/// Seen to fail with the pin kept for those that stand by when a canary is taken back.
+#[test]
+fn clients_are_bound_while_a_canary_has_a_share_and_no_longer() {
+    let mut spec = spec();
+    let share = |percent| Share { percent, time: Duration::from_secs(60) };
+    let canary = Canary { steps: vec![share(5), share(40)], by: Some(PinBy::Cookie) };
+    spec.rollout.strategy = Strategy::Canary(canary);
+    let mut run = Run::live();
+    run.begin(plan::deploy(&run.state, desired(&spec)).unwrap());
+    let pin = |state: &ServiceState| table(state, &spec).services[0].pin.clone();
+    let share = |state: &ServiceState| pin(state).map(|pin| pin.share);
+    let mut back = Run { state: run.state.clone(), records: run.records.clone() };
+    assert_eq!(seen(&mut run, share, |_| false), [None, Some(500), Some(4000), None]);
+    let held = |state: &ServiceState| share(state) == Some(4000);
+    seen(&mut back, share, held);
+    let Pin { release, life, deployment, by, .. } = pin(&back.state).unwrap();
+    assert_eq!(
+        (release, by, Some(deployment)),
+        (ReleaseNo(2), PinBy::Cookie, back.state.deployment.as_ref().map(|d| d.id))
+    );
+    assert!(life > Duration::from_secs(120), "a cookie outlives the holds");
+    back.take(abort());
+    assert_eq!(seen(&mut back, share, |_| false), [Some(4000), None]);
+}
+
+/// Seen to fail without the look at the commit, and with the way back taken for a way forward.
+#[test]
+fn a_preview_shows_a_release_from_the_plan_to_the_commit() {
+    let mut spec = spec();
+    route(&mut spec).preview = Some("127.0.0.1:8101".parse().unwrap());
+    let mut run = Run::live();
+    run.begin(plan::deploy(&run.state, desired(&spec)).unwrap());
+    let shown = |state: &ServiceState| {
+        table(state, &spec).listeners.into_iter().find_map(|listener| match listener.traffic {
+            Traffic::Preview { release, .. } => Some((listener.address.port(), release)),
+            _ => None,
+        })
+    };
+    let mut back = Run { state: run.state.clone(), records: run.records.clone() };
+    let committed = |state: &ServiceState| {
+        let behind = |d: &Deployment| matches!(d.progress, Progress::Forward { step, .. } if step > d.plan.commit());
+        state.deployment.as_ref().is_some_and(behind)
+    };
+    let (open, closed) = (Some((8101, Some(ReleaseNo(2)))), Some((8101, None)));
+    assert_eq!(seen(&mut run, shown, committed), [open, closed]);
+    assert!(run.state.deployment.is_some(), "it closes before the end");
+    run.finish();
+    back.go(false);
+    back.take(abort());
+    assert_eq!(seen(&mut back, shown, |_| false), [closed], "it is turned back");
+    // A restart brings nothing new.
+    let release = Release { spec: spec.clone(), ..release(2) };
+    run.begin(plan::restart(&run.state, Kind::Restart, &release).unwrap());
+    assert_eq!(seen(&mut run, shown, |_| false), [closed]);
+}
+
+/// Seen to fail with the listeners of previews added before the routes of services behind them.
+#[test]
+fn a_preview_takes_no_address_from_a_route() {
+    let (mut first, second) = (spec(), spec());
+    route(&mut first).preview = Some("0.0.0.0:80".parse().unwrap());
+    route(&mut first).listen = "127.0.0.1:81".parse().unwrap();
+    let (one, two) = (Run::live().state, ServiceState::new(ServiceName::new("api").unwrap()));
+    let hold = Hold { wait: Duration::ZERO, requests: 0 };
+    let both = [(&one, first.route.as_ref()), (&two, second.route.as_ref())];
+    let table = super::super::table(Generation(1), &both, None, &hold);
+    let at: Vec<String> = table.listeners.iter().map(|listener| listener.address.to_string()).collect();
+    assert_eq!(at, ["127.0.0.1:81", "127.0.0.1:80"]);
+    let conflict = table.conflict(&one.name, route(&mut first)).unwrap();
+    assert_eq!((conflict.wanted.as_str(), conflict.owner.as_str()), ("0.0.0.0:80", "api"));
+}
