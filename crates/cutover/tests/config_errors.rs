@@ -258,7 +258,7 @@ fn the_strategies() {
         "strategy = \"canary\", steps = [\"5% for 1m\", \"100%\"], by = { header = \"X User\" }",
         "strategy = \"canary\", steps = [\"5% for 1m\", \"100%\"], by = \"cookie\" }\nroute = { listen = 80, tcp = true",
         "strategy = \"recreate\", hold = \"0s\", hold_requests = 0, by = \"cookie\"",
-        "false_alarm = 1, tolerance = \"200%\", undecided = \"ask\"",
+        "false_alarm = 1, tolerance = \"200%\", undecided = \"perhaps\"",
     ];
     let cases: Vec<String> = cases.into_iter().map(rollout).collect();
     snapshot!(transcript(&cases.iter().map(String::as_str).collect::<Vec<_>>()));

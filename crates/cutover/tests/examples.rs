@@ -6,7 +6,8 @@
 #![allow(clippy::unwrap_used)] // Clippy lets tests unwrap, but not the functions that they share.
 
 use std::collections::BTreeSet;
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -57,6 +58,8 @@ struct Kind {
     websockets: usize,
     /// Whether its ports or addresses are few: then nothing may linger on an old release while the next one is to start.
     few_places: bool,
+    /// Whether it has the page of a thousand events.
+    events: bool,
 }
 
 impl Example {
@@ -165,12 +168,36 @@ impl Drop for Example {
     }
 }
 
+/// How many events the page of S1 sends: at one a second, and here twenty times as fast.
+const EVENTS: usize = 1000;
+
+/// Opens the page of events, and returns when the first has come. What comes until its end is told by the thread.
+fn events(port: u16) -> std::thread::JoinHandle<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    write!(stream, "GET /events?every=50&count={EVENTS} HTTP/1.0\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
+    let first = lines.find(|line| line.starts_with("id: "));
+    assert_eq!(first.as_deref(), Some("id: 1"));
+    std::thread::spawn(move || lines.collect::<Vec<_>>().join("\n"))
+}
+
+/// All events have come, in their order, from the release that the stream began on, and then the farewell.
+fn reaches_its_end(told: &str, release: &str) {
+    let data: Vec<&str> = told.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+    let (farewell, events) = data.split_last().unwrap();
+    assert_eq!((*farewell, events.len()), ("end", EVENTS), "it was cut: {:?}", events.last());
+    for (index, event) in events.iter().enumerate() {
+        assert_eq!(*event, format!("{} {release}", index + 1));
+    }
+}
+
 /// A number that `cargo xtask soak` sets.
 fn number(name: &str) -> Option<u32> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// Up, twice forward, once back, and a broken release that is refused; all of it under load.
+/// Up, twice forward, once back, and a broken release that is refused; all of it under load, and beside a stream that began before. Seen to
+/// fail, with the stream cut, with `stream_drain = "5s"`.
 #[expect(clippy::print_stdout, reason = "cargo xtask soak shows the reports")]
 fn goes_through_its_paces(kind: &Kind, mode: Mode) {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
@@ -183,6 +210,7 @@ fn goes_through_its_paces(kind: &Kind, mode: Mode) {
         load = Load { reused: 0, peek: 0, fresh: 12, websockets: 0, ..load };
     }
     let meter = example.meter(load);
+    let long_stream = kind.events.then(|| events(example.port));
     let rounds = number("CUTOVER_EXAMPLE_ROUNDS").unwrap_or(1);
     for round in 1..=rounds {
         meter.allow_releases(&["1", "2"]);
@@ -204,6 +232,9 @@ fn goes_through_its_paces(kind: &Kind, mode: Mode) {
     assert!(!deployed, "a broken release was deployed:\n{said}");
     assert!(said.contains("is live, as before"), "{said}");
     answers(&meter, 20);
+    if let Some(stream) = long_stream {
+        reaches_its_end(&stream.join().unwrap(), "1");
+    }
     let report = example.report(meter);
     println!(
         "{}{}:\n{report}",
@@ -220,6 +251,7 @@ const COMPOSE_FPM: Kind = Kind {
     ledger: None,
     websockets: 0,
     few_places: false,
+    events: true,
 };
 
 const DOCKER_JENKINS: Kind = Kind {
@@ -229,6 +261,7 @@ const DOCKER_JENKINS: Kind = Kind {
     ledger: Some("data/orders"),
     websockets: 0,
     few_places: true,
+    events: false,
 };
 
 const JAR_ROLLING: Kind = Kind {
@@ -238,6 +271,7 @@ const JAR_ROLLING: Kind = Kind {
     ledger: Some("orders"),
     websockets: 0,
     few_places: true,
+    events: false,
 };
 
 const DOCKER_SET: Kind = Kind {
@@ -247,6 +281,7 @@ const DOCKER_SET: Kind = Kind {
     ledger: Some("data/orders"),
     websockets: 0,
     few_places: false,
+    events: false,
 };
 
 const DOCKER_HUB_PORTS: Kind = Kind {
@@ -256,6 +291,7 @@ const DOCKER_HUB_PORTS: Kind = Kind {
     ledger: Some("data/orders"),
     websockets: 2,
     few_places: false,
+    events: false,
 };
 
 #[test]

@@ -127,7 +127,14 @@ fn table(host: &Host, nginx: &Nginx, generation: u64, new: &Side, old: &Side) ->
     let program = NginxProgram { config: Some(nginx.config()), command: nginx.command(), reload: None };
     let shape = NginxShape::Upstream { name: "app".to_owned(), directives: Vec::new(), server: None };
     let url = Some(format!("http://{}/", host.address()));
-    let route = NginxRoute { at: NginxAt::Host(program), shape, file: nginx.file("app.conf"), url, advertise: None };
+    let route = NginxRoute {
+        at: NginxAt::Host(program),
+        shape,
+        file: nginx.file("app.conf"),
+        url,
+        advertise: None,
+        access_log: None,
+    };
     let target =
         |side: &Side, mode| Target { instance: side.instance(), address: ([127, 0, 0, 1], side.port).into(), mode };
     let targets = vec![target(old, Mode::Draining), target(new, Mode::Serving { weight: 1 })];

@@ -176,3 +176,36 @@ fn ports(ports: [u16; 2], route: &str) -> String {
 fn two_ports(host: &Host) -> [u16; 2] {
     [host.another_port(), host.another_port()]
 }
+
+/// It passes every probe, and nginx passes on what it answers: only the access log tells. Seen to fail with the old release's lines
+/// counted for the new one, and without the log.
+#[test]
+fn a_release_that_answers_with_errors_is_found_in_the_access_log() {
+    let host = host();
+    let log = host.root().join("access.log");
+    let http = format!(
+        "log_format told '$remote_addr \"$request\" $status \"$http_user_agent\" $upstream_addr';\n{}",
+        including(&host)
+    );
+    let server = format!("access_log {} told;\n{PASS}", log.display());
+    let nginx = Nginx::prepare(&host, &Conf { http: &http, server: &server });
+    let file = nginx.write("app.conf", "upstream app { server 127.0.0.1:1; }\n");
+    nginx.run();
+    let route = nginx.route(&file, &format!("upstream = \"app\"\naccess_log = {log:?}"));
+    configure(&host, &App { watch: "20s", ..App::default() }, &route);
+    host.done(&["deploy"]);
+    let meter =
+        host.meter(Load { uploads: 0, sse: 0, websockets: 0, reused: 0, peek: 0, fresh: 8, ..host.load(200.0) });
+    answers(&meter, 600);
+    configure(&host, &App { watch: "20s", ..App::with(&["--error-rate", "33"]) }, &route);
+    host.build("2");
+    meter.allow_releases(&["1", "2"]);
+    host.run(&["deploy"]).expect(4).says(&["the new release is worse", "errors:"]);
+    meter.expect_release("1");
+    answers(&meter, 20);
+    meter.stop_blocking();
+    host.done(&["verdict", "explain"]).says(&["fail: the new release is worse", "latency: not compared"]);
+    host.rests_on(Some(1), 1);
+    std::fs::remove_file(&log).unwrap();
+    host.run(&["plan"]).says(&["cannot read nginx's access log"]);
+}

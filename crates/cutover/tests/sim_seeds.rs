@@ -11,9 +11,11 @@ use cutover_testkit::{Run, simulate};
 const SEEDS: u64 = 2000;
 
 /// What must occur in these seeds: a simulation that stops reaching something proves nothing about it.
-const REACHED: [&str; 43] = [
+const REACHED: [&str; 48] = [
     "event: abort_asked",
     "event: agreed",
+    "event: asked",
+    "event: extended",
     "event: hook_ended",
     "event: hook_started",
     "event: instance_back",
@@ -28,6 +30,7 @@ const REACHED: [&str; 43] = [
     "event: step_failed",
     "event: undo_done",
     "event: undo_failed",
+    "event: undecided",
     "event: undo_retried",
     "failure: did not start",
     "failure: at was not ready within",
@@ -36,6 +39,8 @@ const REACHED: [&str; 43] = [
     "failure: the hook before_start exited with status",
     "failure: the hook before_switch took longer than",
     "failure: the smoke command exited with status",
+    "failure: is out of its bounds",
+    "failure: there is no verdict",
     "fault: crash after effect",
     "fault: crash before effect",
     "fault: instance killed",

@@ -5,9 +5,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use cutover_core::ServiceName;
+use cutover_core::rule::verdict::Bounds;
 use cutover_core::spec::{
-    Amount, Canary, Check, Hook, LimitSpec, LogSpec, Ports, ProcessSpec, ProxyRoute, ReadySpec, RestartSpec, Rolling,
-    RolloutSpec, RouteKind, RouteSpec, RunSpec, Secret, ServiceSpec, Share, StopSpec, Strategy, WarmUp,
+    Amount, Canary, Check, Hook, LimitSpec, LogSpec, MetricSource, MetricSpec, Ports, ProcessSpec, ProxyRoute,
+    ReadySpec, RestartSpec, Rolling, RolloutSpec, RouteKind, RouteSpec, RunSpec, Secret, ServiceSpec, Share, StopSpec,
+    Strategy, Undecided, WarmUp,
 };
 use cutover_core::table::{Balance, Hold, Limits};
 
@@ -35,6 +37,57 @@ pub struct Build {
     pub together: bool,
     /// How its hooks go.
     pub hooks: Hooks,
+    /// What decides about it while it is observed.
+    pub judging: Judging,
+}
+
+/// What decides about a release while it is observed, and afterwards.
+#[derive(Debug, Clone, Default)]
+pub struct Judging {
+    /// Whether there is a figure of others, and what it says.
+    pub figure: Option<Figure>,
+    /// What happens when nothing can be said.
+    pub undecided: Undecided,
+    /// How much longer is looked before that, in milliseconds.
+    pub extend: u64,
+    /// Whether no roll back leads past it.
+    pub no_rollback_past: bool,
+}
+
+/// What a figure of others says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Figure {
+    Good,
+    Bad,
+    Silent,
+}
+
+impl Figure {
+    const ALL: [Self; 3] = [Self::Good, Self::Bad, Self::Silent];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Bad => "bad",
+            Self::Silent => "silent",
+        }
+    }
+
+    /// The figure that a specification asks for.
+    pub fn of(metric: &MetricSpec) -> Option<Self> {
+        Self::ALL.into_iter().find(|figure| figure.name() == metric.name)
+    }
+
+    fn spec(self) -> MetricSpec {
+        MetricSpec {
+            name: self.name().to_owned(),
+            source: MetricSource::Command(vec!["figure".to_owned()]),
+            bounds: Bounds { min: None, max: Some(1.0) },
+            every: Duration::from_millis(700),
+            timeout: Duration::from_secs(1),
+        }
+    }
 }
 
 impl Build {
@@ -50,6 +103,7 @@ impl Build {
             strategy: Strategy::BlueGreen,
             together: false,
             hooks: Hooks::new(),
+            judging: Judging::default(),
         }
     }
 
@@ -71,6 +125,12 @@ impl Build {
         Self { hooks: hooks.iter().copied().collect(), ..self }
     }
 
+    /// Decided about like this.
+    #[must_use]
+    pub fn judged(self, judging: Judging) -> Self {
+        Self { judging, ..self }
+    }
+
     /// The specification of a service. `salt` makes it differ from others that are built alike.
     pub fn spec(&self, name: &ServiceName, salt: u64) -> ServiceSpec {
         ServiceSpec {
@@ -90,6 +150,10 @@ impl Build {
                 smoke_within: Duration::from_secs(5),
                 strategy: self.strategy.clone(),
                 hooks: self.hooks.iter().map(|(hook, life)| (*hook, life.spec())).collect(),
+                metrics: self.judging.figure.map(Figure::spec).into_iter().collect(),
+                undecided: self.judging.undecided,
+                extend: Duration::from_millis(self.judging.extend),
+                no_rollback_past: self.judging.no_rollback_past,
                 ..RolloutSpec::default()
             },
         }

@@ -1,9 +1,10 @@
 //! The fixed scenarios that are swept: each kind of deployment, each way to fail, each moment to abort.
 
+use cutover::engine::Steer;
 use cutover_core::machine::Outcome;
-use cutover_core::spec::Hook;
+use cutover_core::spec::{Hook, Undecided};
 
-use crate::fixture::{self, Build};
+use crate::fixture::{self, Build, Figure, Judging};
 use crate::script::{Act, Order, Script, name};
 use crate::world::{HookLife, Life};
 
@@ -142,8 +143,19 @@ pub fn succeeding() -> Vec<Scenario> {
             vec![deploy(good()), deploy(good().with(&all_hooks()))],
             vec![order(Act::Rollback(None))],
         ),
+        scenario(
+            "nobody can say, and a person is asked",
+            Ends::Done,
+            live(),
+            vec![deploy(good().judged(silent(Undecided::Ask))), Order::after(7000, Act::Steer(Steer::Resume))],
+        ),
         scenario("release after a removal", Ends::Done, [live(), vec![order(Act::Remove)]].concat(), live()),
     ]
+}
+
+/// Nobody says anything, for a second and a half longer than planned.
+fn silent(undecided: Undecided) -> Judging {
+    Judging { figure: Some(Figure::Silent), undecided, extend: 1500, no_rollback_past: false }
 }
 
 /// Each of the hooks that the agent runs, going well.
@@ -213,6 +225,12 @@ pub fn failing() -> Vec<Scenario> {
     let crashes = build(&lives[5].1);
     let stopped = vec![deploy(good()), Order::at_rest(Act::Stop)];
     let others = [
+        scenario(
+            "a release of which nobody can say anything",
+            Ends::RolledBack,
+            vec![deploy(good())],
+            vec![deploy(good().judged(silent(Undecided::RollBack)))],
+        ),
         scenario("a first release that crashes", Ends::RolledBack, vec![], vec![deploy(crashes.clone())]),
         scenario("a release after a stop that crashes", Ends::RolledBack, stopped, vec![deploy(crashes)]),
     ];

@@ -1,10 +1,10 @@
 //! What people ask of the engine in a run: written down for a sweep, or drawn from the seed.
 
 use cutover::engine::Steer;
-use cutover_core::spec::{Hook, Strategy};
+use cutover_core::spec::{Hook, Strategy, Undecided};
 use cutover_core::{ReleaseNo, ServiceName};
 
-use crate::fixture::{self, Build};
+use crate::fixture::{self, Build, Figure, Judging};
 use crate::seed::Seed;
 use crate::world::{HookLife, Hooks, Life};
 
@@ -107,6 +107,28 @@ impl Script {
             }
         }
     }
+
+    /// Lets more than requests decide about some of the deployments. From a stream of its own, too.
+    pub fn draw_judging(&mut self, seed: &mut Seed) {
+        for order in &mut self.orders {
+            if let Act::Deploy(build) = &mut order.act
+                && seed.chance(350)
+            {
+                build.judging = draw_judging(seed);
+            }
+        }
+    }
+}
+
+fn draw_judging(seed: &mut Seed) -> Judging {
+    let figure = match seed.between(0, 5) {
+        0 => None,
+        1..=2 => Some(Figure::Good),
+        3 => Some(Figure::Bad),
+        _ => Some(Figure::Silent),
+    };
+    let undecided = *seed.pick(&[Undecided::Promote, Undecided::RollBack, Undecided::Ask, Undecided::Ask]);
+    Judging { figure, undecided, extend: *seed.pick(&[0, 1500]), no_rollback_past: seed.chance(300) }
 }
 
 fn first(seed: &mut Seed, service: &ServiceName) -> Order {
@@ -155,6 +177,7 @@ fn draw_build(seed: &mut Seed) -> Build {
         strategy: draw_strategy(seed),
         together: seed.chance(120),
         hooks: Hooks::new(),
+        judging: Judging::default(),
     }
 }
 

@@ -73,6 +73,7 @@ impl Run {
         let mut stream = Seed::new(seed);
         let mut script = Script::drawn(&mut stream);
         script.draw_hooks(&mut Seed::new(seed ^ 0x0400_c0de));
+        script.draw_judging(&mut Seed::new(seed ^ 0x00f1_64fe));
         let length = 6000 * script.orders.len() as u64;
         Self { seed, script, faults: Faults::drawn(&mut stream, length) }
     }

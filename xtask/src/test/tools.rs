@@ -81,7 +81,7 @@ pub(super) fn folder() -> PathBuf {
     std::path::absolute(target.join("tools")).unwrap_or(target)
 }
 
-/// The installed cargo-deny, or one built into the target directory: two minutes, once.
+/// The installed cargo-deny, or one built into the target directory, once and without optimization: it runs for seconds.
 fn deny() -> Result<PathBuf, String> {
     let installed = PathBuf::from("cargo-deny");
     if runs(&installed) {
@@ -94,7 +94,7 @@ fn deny() -> Result<PathBuf, String> {
     }
     println!("building cargo-deny {DENY} into {}", root.display());
     let mut command = Command::new("cargo");
-    command.args(["install", "--quiet", "--locked", "cargo-deny", "--version", DENY, "--root"]).arg(&root);
+    command.args(["install", "--quiet", "--debug", "--locked", "cargo-deny", "--version", DENY, "--root"]).arg(&root);
     // Its own target directory: it is built once, and would only stand in the way of ours.
     super::passes(command.env_remove("CARGO_TARGET_DIR"))?;
     Ok(built)

@@ -21,6 +21,9 @@ pub struct Inconsistent {
     pub reason: String,
 }
 
+/// Who has paused a deployment that nobody has.
+const NOBODY: &str = "cutover";
+
 fn undone(failure: Failure, aborted: bool) -> Progress {
     Progress::Undone { failure, aborted, hook: 0, begun: None }
 }
@@ -61,6 +64,17 @@ impl ServiceState {
                 if now == *step =>
             {
                 self.change(|deployment| drop(deployment.judged.insert(*step, judgement.as_ref().clone())));
+            }
+            (Some(Progress::Forward { step: now, begun: Some(_) }), Event::Extended { step, by, .. })
+                if now == *step =>
+            {
+                self.change(|deployment| deployment.extend(*step, *by));
+            }
+            (Some(Progress::Forward { step: now, begun: Some(_) }), Event::Undecided { step, .. }) if now == *step => {
+                self.change(|deployment| {
+                    deployment.asked.insert(*step);
+                    deployment.paused = deployment.paused.take().or(Some((at, NOBODY.to_owned())));
+                });
             }
             (Some(Progress::Forward { step: now, begun: Some(_) }), Event::Asked { step, .. }) if now == *step => {}
             (Some(Progress::Forward { .. }), Event::PauseAsked { by }) if self.can_abort() => {
@@ -162,6 +176,8 @@ impl ServiceState {
             paused: None,
             promoted: false,
             judged: std::collections::BTreeMap::new(),
+            extended: std::collections::BTreeMap::new(),
+            asked: std::collections::BTreeSet::new(),
         });
     }
 

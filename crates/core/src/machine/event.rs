@@ -1,6 +1,7 @@
 //! What the journal holds. The state of a service is the fold of its events, and of nothing else.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +11,7 @@ use crate::plan::Plan;
 use crate::proof::{Baseline, Proof};
 use crate::rule::verdict;
 use crate::spec::Hook;
-use crate::unit::Timestamp;
+use crate::unit::{Timestamp, duration};
 
 /// One thing that happened, or is about to be done. Once written it never changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +70,23 @@ pub enum Event {
         outcome: verdict::Outcome,
         /// What was answered, and what is allowed.
         said: String,
+    },
+    /// Too little was seen for a verdict: the step goes on observing, once.
+    Extended {
+        /// The step that observes.
+        step: usize,
+        /// For how much longer.
+        #[serde(with = "duration")]
+        by: Duration,
+        /// What is missing.
+        reason: String,
+    },
+    /// Too little was seen for a verdict, and a person is to say what comes of it: the deployment stands still.
+    Undecided {
+        /// The step that observes it.
+        step: usize,
+        /// What is missing.
+        reason: String,
     },
     /// Somebody wants the deployment undone.
     AbortAsked {

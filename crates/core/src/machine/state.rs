@@ -1,7 +1,8 @@
 //! The state of one service, as its events tell it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -178,6 +179,12 @@ pub struct Deployment {
     /// The comparisons of the new release with the old one, by step.
     #[serde(default)]
     pub judged: BTreeMap<usize, Judgement>,
+    /// The steps that observe for longer than was planned, and by how much.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub extended: BTreeMap<usize, Duration>,
+    /// The steps that a person was asked about, because too little was seen for a verdict.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub asked: BTreeSet<usize>,
 }
 
 impl Deployment {
@@ -185,6 +192,15 @@ impl Deployment {
     pub(super) fn resume(&mut self, now: Timestamp) {
         if let Some((since, _)) = self.paused.take() {
             self.deadline = self.deadline + now.since(since);
+        }
+    }
+
+    /// A step observes for longer, which does not count against the deadline. The comparison goes on as a second one.
+    pub(super) fn extend(&mut self, step: usize, by: Duration) {
+        self.extended.insert(step, by);
+        self.deadline = self.deadline + by;
+        if let Some(judgement) = self.judged.get_mut(&step) {
+            judgement.memory = judgement.memory.again();
         }
     }
 

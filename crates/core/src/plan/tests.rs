@@ -451,6 +451,7 @@ fn what_a_router_cannot_do_is_refused() {
         file: "/etc/nginx/conf.d/web.conf".into(),
         url: None,
         advertise: None,
+        access_log: None,
     }));
     assert!(said(canary(), Some(nginx.clone())).contains("in its own proxy"));
     let by = |by: PinBy| {

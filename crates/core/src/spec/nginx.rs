@@ -20,6 +20,10 @@ pub struct NginxRoute {
     pub url: Option<String>,
     /// The address to write in place of the instance's own, if nginx reaches it by another (nginx on another host).
     pub advertise: Option<IpAddr>,
+    /// The log in which nginx writes down each request of the service, where nginx runs; absolute. Without it nothing is known of
+    /// how clients were answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_log: Option<PathBuf>,
 }
 
 /// Where nginx runs.

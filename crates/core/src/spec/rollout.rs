@@ -47,8 +47,13 @@ pub struct RolloutSpec {
     /// Figures of others that must be good, too.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub metrics: Vec<MetricSpec>,
+    /// How much longer a release is observed, once in each step, when too little was seen to say whether it is worse.
+    #[serde(with = "duration", skip_serializing_if = "Duration::is_zero")]
+    pub extend: Duration,
     /// What happens when too little was seen to say so.
     pub undecided: Undecided,
+    /// Whether a deployment is refused for which memory seems to be missing.
+    pub check_memory: bool,
     /// Once this release has committed, no roll back leads past it: the releases before it cannot work with what it has changed.
     pub no_rollback_past: bool,
     /// Commands at certain places of a deployment.
@@ -64,6 +69,8 @@ pub enum Undecided {
     Promote,
     /// It is turned back: nothing was proved.
     RollBack,
+    /// It stands still until a person says which of both.
+    Ask,
 }
 
 /// The strategy of a rollout.
@@ -177,7 +184,9 @@ impl Default for RolloutSpec {
             verdict: verdict::Limits::default(),
             settle: Duration::from_secs(30),
             metrics: Vec::new(),
+            extend: Duration::ZERO,
             undecided: Undecided::Promote,
+            check_memory: true,
             no_rollback_past: false,
             hooks: BTreeMap::new(),
         }

@@ -59,6 +59,11 @@ impl RouteSpec {
         }
     }
 
+    /// Whether whoever sends the traffic knows how it was answered.
+    pub fn counts_answers(&self) -> bool {
+        self.nginx().is_none_or(|route| route.access_log.is_some())
+    }
+
     /// The route of an nginx, if it is one.
     pub fn nginx(&self) -> Option<&NginxRoute> {
         match self {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use super::ledger::View;
-use super::port::JournalError;
+use super::port::{Cramped, JournalError};
 use super::{Engine, Parts};
 
 /// What somebody wants done to a service.
@@ -266,13 +266,35 @@ impl Parts {
         let same = self.ledger.view().releases_with(service, |kept| kept.same_as(spec, fingerprint_now));
         let mut plan =
             plan::deploy(&state, Desired { spec, fingerprint: fingerprint_now, same: &same, again, together })?;
-        plan.notes.extend(self.world.runtime.cramped(&state.serving(), plan.starts().len()).await);
+        plan.notes.extend(self.check_memory(&state, spec).await?);
         if let Some(route) = &spec.route {
             self.check_route(service, route).await?;
         }
         let number = plan.to.unwrap_or_default();
         let release = Release { number, made: self.now(), fingerprint, spec: spec.clone() };
         Ok(Draft { plan, release: Some(release), deadline: spec.rollout.deadline })
+    }
+
+    /// Refuses to run more at a time than there is memory for, unless the user knows better; then it is a note.
+    async fn check_memory(&self, state: &ServiceState, spec: &ServiceSpec) -> Result<Option<String>, CommandError> {
+        let running = state.serving();
+        let most = spec.rollout.strategy.most(spec.replicas.into());
+        let cramped = self.world.runtime.cramped(&running, most.saturating_sub(running.len())).await;
+        let Some(Cramped { arithmetic, hopeless }) = cramped else { return Ok(None) };
+        if !hopeless || !spec.rollout.check_memory {
+            return Ok(Some(format!("memory may not do: {arithmetic}")));
+        }
+        let hint = "the strategies `rolling` with `max_surge = 0` and `recreate` need no second copy; `check_memory = false` in \
+                    `rollout` deploys all the same";
+        Err(CommandError::Refused(Refusal::Preflight {
+            service: spec.name.clone(),
+            reason: format!(
+                "there is not the memory to deploy {} by {}: {arithmetic}",
+                spec.name,
+                spec.rollout.strategy.name()
+            ),
+            hint: Some(hint.to_owned()),
+        }))
     }
 
     async fn draft_adopt(&self, service: &ServiceName, spec: &ServiceSpec) -> Result<Draft, CommandError> {

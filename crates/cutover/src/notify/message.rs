@@ -96,6 +96,8 @@ struct Facts<'a> {
     hook_failed: Option<String>,
     /// What could not be undone.
     stuck_on: Option<String>,
+    /// What is missing for a verdict, while a person is asked.
+    undecided: Option<String>,
     aborted: bool,
     proof: Option<Counted>,
 }
@@ -119,7 +121,7 @@ pub fn about(events: &[Record], project: &str, journal: &str) -> Option<Message>
         to: facts.plan.to,
         by: facts.by.to_owned(),
         live: facts.live,
-        reason: facts.stuck_on.clone().or(facts.reason.clone()).or(facts.hook_failed.clone()),
+        reason: facts.why().cloned(),
         proof: facts.proof,
     })
 }
@@ -147,8 +149,9 @@ pub fn test(id: String, project: &str, sink: &str, by: &str, at: Timestamp) -> M
 
 /// Whether somebody may be told of an event like this. It saves reading the deployment for all others.
 pub fn may_tell(event: &Event) -> bool {
-    use Event::{Ended, Planned, StepDone, StepFailed, UndoFailed};
-    matches!(event, Planned { .. } | StepDone { .. } | StepFailed { .. } | UndoFailed { .. } | Ended { .. })
+    use Event::{Ended, Planned, StepDone, StepFailed, Undecided, UndoFailed};
+    let told = matches!(event, Planned { .. } | StepDone { .. } | Undecided { .. } | Ended { .. });
+    told || matches!(event, StepFailed { .. } | UndoFailed { .. })
 }
 
 /// What an event is to those who are told. Whatever else will make a deployment wait for a person belongs to
@@ -158,7 +161,7 @@ fn occasion(event: &Event, plan: &Plan) -> Option<Occasion> {
         Event::Planned { .. } => Some(Occasion::Started),
         Event::StepDone { step } if is_last_shift(plan, *step) => Some(Occasion::Promoted),
         Event::StepFailed { .. } => Some(Occasion::Failed),
-        Event::UndoFailed { .. } => Some(Occasion::NeedsYou),
+        Event::UndoFailed { .. } | Event::Undecided { .. } => Some(Occasion::NeedsYou),
         Event::Ended { outcome: Outcome::Done, .. } => Some(Occasion::Done),
         Event::Ended { outcome: Outcome::RolledBack { .. }, .. } => Some(Occasion::RolledBack),
         _ => None,
@@ -188,11 +191,18 @@ impl<'a> Facts<'a> {
             reason: None,
             hook_failed: None,
             stuck_on: None,
+            undecided: None,
             aborted: false,
             proof: None,
         };
         events.iter().for_each(|record| facts.take(&record.event));
         Some(facts)
+    }
+
+    /// What comes first of what is wrong.
+    fn why(&self) -> Option<&String> {
+        let Self { stuck_on, reason, undecided, hook_failed, .. } = self;
+        stuck_on.as_ref().or(reason.as_ref()).or(undecided.as_ref()).or(hook_failed.as_ref())
     }
 
     fn take(&mut self, event: &Event) {
@@ -206,6 +216,8 @@ impl<'a> Facts<'a> {
             Event::UndoStarted { step: index, .. } if matches!(step(index), Some(Step::Shift { .. })) => {
                 self.moved = false;
             }
+            Event::Undecided { reason, .. } => self.undecided = Some(short(reason)),
+            Event::ResumeAsked { .. } | Event::PromoteAsked { .. } => self.undecided = None,
             Event::StepFailed { failure, .. } => self.reason = Some(told(failure)),
             Event::AbortAsked { by, reason } => {
                 self.reason = Some(short(&format!("aborted by {by}: {reason}")));

@@ -12,8 +12,8 @@ use futures_util::stream::BoxStream;
 use super::docker::DockerRuntime;
 use super::process::ProcessRuntime;
 use crate::engine::port::{
-    Adoptable, Exit, HookFilter, HookOrder, HookRun, LogLine, Progress, ReleaseOrder, Runtime, RuntimeError, Seen,
-    StartOrder, Stopped, Unhealthy,
+    Adoptable, Cramped, Exit, HookFilter, HookOrder, HookRun, LogLine, Progress, ReleaseOrder, Runtime, RuntimeError,
+    Seen, StartOrder, Stopped, Unhealthy,
 };
 
 /// All runtimes as one: an order goes to the one that its specification names, anything else to the one that keeps a record
@@ -97,7 +97,7 @@ impl Runtime for Runtimes {
         self.of(instance).health(instance).await
     }
 
-    async fn cramped(&self, running: &[InstanceId], more: usize) -> Option<String> {
+    async fn cramped(&self, running: &[InstanceId], more: usize) -> Option<Cramped> {
         match running.first() {
             Some(one) => self.of(one).cramped(running, more).await,
             None => None,

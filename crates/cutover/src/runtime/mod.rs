@@ -2,6 +2,7 @@
 
 mod choose;
 pub mod docker;
+mod memory;
 mod output;
 pub mod process;
 pub mod sockets;

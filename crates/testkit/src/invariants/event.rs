@@ -2,10 +2,11 @@
 
 use cutover::engine::Member;
 use cutover_core::machine::{Duty, Event, Progress, Record, ServiceState};
-use cutover_core::plan::{Plan, Step};
-use cutover_core::spec::Hook;
+use cutover_core::plan::{Kind, Plan, Step};
+use cutover_core::spec::{Hook, Undecided};
 
 use super::{Before, Invariant};
+use crate::fixture::Figure;
 use crate::world::{Cause, Inner};
 
 /// The secret that every specification of the simulation holds.
@@ -45,7 +46,8 @@ impl Inner {
     fn check_meaning(&mut self, record: &Record, then: &ServiceState, state: &ServiceState) {
         let plan = || state.deployment.as_ref().or(then.deployment.as_ref()).map(|deployment| deployment.plan.clone());
         match &record.event {
-            Event::Planned { .. } => {
+            Event::Planned { plan, .. } => {
+                self.check_way_back(then, plan);
                 let before = Before { serving: then.serving(), routed: then.routed.is_some(), ..Before::default() };
                 self.oracle.before.insert(record.service.clone(), before);
             }
@@ -101,6 +103,9 @@ impl Inner {
             }
             Step::Commit { .. } => {
                 self.check_hooks_before(plan, "it commits", &[Hook::AfterSwitch]);
+                if plan.kind == Kind::Deploy {
+                    self.check_figure(plan);
+                }
                 self.check_commit(plan);
             }
             _ => {}
@@ -129,6 +134,31 @@ impl Inner {
         };
         if !from.is_empty() && !from.iter().any(able) {
             self.broke(Invariant::ReturnIsInstant, format!("traffic goes back to {from:?}, none of whom is ready"));
+        }
+    }
+
+    /// Nobody has asked for a way past a release that forbids it.
+    fn check_way_back(&mut self, then: &ServiceState, plan: &Plan) {
+        if plan.kind == Kind::Rollback && plan.to < then.not_before {
+            self.broke(Invariant::OursAlone, format!("{:?} is rolled back past {:?}", plan.to, then.not_before));
+        }
+    }
+
+    /// What others say about a release was heard before it counts.
+    fn check_figure(&mut self, plan: &Plan) {
+        let Some(release) = plan.to.and_then(|to| self.disk.releases.get(&(plan.service.clone(), to))) else { return };
+        let rollout = &release.spec.rollout;
+        let figure = rollout.metrics.first().and_then(Figure::of);
+        let running = self.oracle.service(&plan.service).and_then(|state| state.deployment.as_ref());
+        let asked = running.is_some_and(|deployment| deployment.paused.is_none() && !deployment.asked.is_empty());
+        let may = match (figure, rollout.undecided) {
+            (None | Some(Figure::Good), _) | (Some(Figure::Silent), Undecided::Promote) => true,
+            (Some(Figure::Silent), Undecided::Ask) => asked,
+            (Some(Figure::Bad), _) | (Some(Figure::Silent), Undecided::RollBack) => false,
+        };
+        if !may {
+            let said = format!("{figure:?} and {:?}", rollout.undecided);
+            self.broke(Invariant::Truthful, format!("release {:?} commits with {said}", plan.to));
         }
     }
 

@@ -154,7 +154,7 @@ impl World {
             runtime: Arc::new(runtime::SimRuntime(port.clone())),
             router: Arc::new(router::SimRouterPort::new(port.clone())),
             prober: Arc::new(prober::SimProber(port.clone())),
-            metrics: Arc::new(metrics::NoMetrics),
+            metrics: Arc::new(metrics::SimMetrics),
             clock: Arc::new(clock::SimClock(port)),
         }
     }

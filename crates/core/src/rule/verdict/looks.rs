@@ -68,6 +68,11 @@ impl Moment {
 }
 
 impl Memory {
+    /// For a second comparison of the same counts, with looks of its own.
+    pub fn again(&self) -> Self {
+        Self { seen: self.seen, ..Self::default() }
+    }
+
     /// Whether this is a look, and what it may use.
     pub(super) fn turn(&self, moment: &Moment, sample: &Sample) -> Turn {
         if moment.is_last() {

@@ -2,6 +2,7 @@
 
 use cutover_core::machine::{Event, HookReport, Outcome, Record};
 use cutover_core::spec::Hook;
+use cutover_core::unit::duration;
 
 use super::time;
 
@@ -28,6 +29,12 @@ pub fn what(event: &Event) -> String {
             Some(findings) => format!("step {} compared: {}: {}", step + 1, findings.outcome(), findings.reason),
         },
         Event::Asked { step, metric, said, .. } => format!("step {} asked for {metric}: {said}", step + 1),
+        Event::Extended { step, by, reason } => {
+            format!("step {} observes for {} more: {reason}", step + 1, duration::text(*by))
+        }
+        Event::Undecided { step, reason } => {
+            format!("step {} waits for somebody to resume or abort: there is no verdict: {reason}", step + 1)
+        }
         Event::PauseAsked { by } => format!("{by} asked to pause"),
         Event::ResumeAsked { by } => format!("{by} asked to go on"),
         Event::PromoteAsked { by } => format!("{by} asked to promote it without further holds"),

@@ -84,9 +84,16 @@ pub(super) const ROLLOUT: Section = Section {
         ),
         key(
             "undecided",
-            Form::OneOf(&["promote", "roll_back"]),
+            Form::OneOf(&["promote", "roll_back", "ask"]),
             Is("\"promote\""),
-            "What happens when too few requests were seen for a verdict.",
+            "What happens when too little was seen for a verdict: the release is promoted, or turned back, or the deployment waits, for a \
+             day at most, until somebody says `cutover resume` or `cutover abort`.",
+        ),
+        key(
+            "extend",
+            Form::Duration,
+            Is("\"0s\""),
+            "When too little was seen for a verdict, a step of a canary or the watch goes on for so much longer, once, before that happens.",
         ),
         key(
             "hold",
@@ -139,6 +146,13 @@ pub(super) const ROLLOUT: Section = Section {
             None,
             "A command that tries the new release before it gets traffic; exit status 0 passes. It gets \
              `CUTOVER_PREVIEW_URL`, `CUTOVER_SERVICE` and `CUTOVER_RELEASE`.",
+        ),
+        key(
+            "check_memory",
+            Form::Flag,
+            Is("true"),
+            "Refuse a deployment that would run more instances at a time than there is memory and swap space for, taking each for as large \
+             as the largest that runs. The plan shows the arithmetic. `false` makes a note of it.",
         ),
         key(
             "no_rollback_past",

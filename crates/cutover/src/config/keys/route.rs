@@ -163,6 +163,13 @@ pub(super) const NGINX: Section = Section {
             Rule("the instance's own"),
             "The address by which nginx reaches the instances, if that is another one: this host's, when nginx is elsewhere.",
         ),
+        key(
+            "access_log",
+            Form::Path,
+            Default::None,
+            "The access log of the service, where nginx runs: inside the container, or on the other host. Its errors then tell whether a \
+             new release is worse. See [verdicts.md](verdicts.md#behind-an-nginx).",
+        ),
     ],
 };
 

@@ -20,7 +20,9 @@ pub(super) fn read(service: &Reader, reader: &Reader, place: &Place) -> Option<N
     let file = path(reader, place, "file", reader.has("ssh"));
     let shape = shape(service, reader, place);
     let (url, advertise) = (url(reader), advertise(reader));
-    Some(NginxRoute { at: at?, shape: shape?, file: file?, url, advertise })
+    let elsewhere = reader.has("ssh") || reader.has("container");
+    let access_log = if reader.has("access_log") { path(reader, place, "access_log", elsewhere) } else { None };
+    Some(NginxRoute { at: at?, shape: shape?, file: file?, url, advertise, access_log })
 }
 
 fn at(reader: &Reader) -> Option<NginxAt> {

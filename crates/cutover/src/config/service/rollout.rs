@@ -40,15 +40,18 @@ pub(super) fn read(
         },
         metrics: reader.tables("metric").iter().filter_map(|reader| metric::read(reader, place)).collect(),
         settle: wait("settle", Zero::Allowed).unwrap_or(default.settle),
-        undecided: reader
-            .one_of("undecided", &[("promote", Undecided::Promote), ("roll_back", Undecided::RollBack)])
-            .unwrap_or_default(),
+        undecided: reader.one_of("undecided", &UNDECIDED).unwrap_or_default(),
+        extend: wait("extend", Zero::Allowed).unwrap_or(default.extend),
+        check_memory: reader.flag("check_memory").is_none_or(|flag| flag.value),
         no_rollback_past: reader.flag("no_rollback_past").is_some_and(|flag| flag.value),
         hooks,
     };
     check_deadline(&reader, &spec, ready, replicas);
     spec
 }
+
+const UNDECIDED: [(&str, Undecided); 3] =
+    [("promote", Undecided::Promote), ("roll_back", Undecided::RollBack), ("ask", Undecided::Ask)];
 
 /// A deadline below the sum of the limits would undo a deployment that keeps each of them.
 fn check_deadline(reader: &Reader, spec: &RolloutSpec, ready: &ReadySpec, replicas: u16) {

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use cutover_core::histogram::Histogram;
 use cutover_core::machine::{Deployment, Event, Instance, Judgement, Progress, ServiceState};
-use cutover_core::plan::{Kind, Step};
-use cutover_core::rule::verdict::{Baseline, Counts, Findings, Memory, Moment, Outcome, Sample, judge};
-use cutover_core::spec::{RouteSpec, Undecided};
+use cutover_core::plan::{Kind, Plan, Step};
+use cutover_core::rule::verdict::{Baseline, Counts, Findings, Memory, Moment, Outcome, Reason, Sample, judge};
+use cutover_core::spec::{RolloutSpec, RouteSpec};
 use cutover_core::stats::Stats;
 use cutover_core::{Failure, InstanceId, ServiceName, Timestamp};
 
@@ -42,23 +42,18 @@ impl Parts {
         }
     }
 
-    /// The last look, when the time is over: what was found, and if that is too little, what the user wants then.
+    /// The last look, when the time is over: what is missing for a verdict, if anything is.
     pub(super) async fn last_look(
         &self,
         service: &ServiceName,
         instances: &[InstanceId],
         until: Timestamp,
-    ) -> Result<(), Failure> {
-        let Some(findings) = self.compare(service, instances, until).await else { return Ok(()) };
-        let release = instances.first().and_then(|first| self.release(service, first.release).ok());
-        let undecided = release.map(|release| release.spec.rollout.undecided).unwrap_or_default();
+    ) -> Result<Option<String>, Failure> {
+        let Some(findings) = self.compare(service, instances, until).await else { return Ok(None) };
         match findings.outcome() {
             Outcome::Fail => Err(worse(&findings)),
-            Outcome::NotEnoughData if undecided == Undecided::RollBack => {
-                Err(Failure::new(format!("there is no verdict: {}", findings.reason))
-                    .hint("`undecided = \"promote\"` lets it go on, a longer `watch` sees more"))
-            }
-            Outcome::Pass | Outcome::NotEnoughData => Ok(()),
+            Outcome::NotEnoughData => Ok(Some(findings.reason.to_string())),
+            Outcome::Pass => Ok(None),
         }
     }
 
@@ -68,14 +63,15 @@ impl Parts {
         let (step, deployment) = observing(&state)?;
         let release = self.release(service, instances.first()?.release).ok()?;
         let others = deployment.plan.retires();
-        let judged = deployment.plan.kind == Kind::Deploy && matches!(release.spec.route, Some(RouteSpec::Proxy(_)));
+        let judged =
+            deployment.plan.kind == Kind::Deploy && release.spec.route.as_ref().is_some_and(RouteSpec::counts_answers);
         if !judged || others.is_empty() {
             return None;
         }
         let stats = self.stats_in_force().await?;
-        let moment = moment(deployment, step, until, self.now());
-        let settle = release.spec.rollout.settle;
-        let may_settle = settle + LATEST_SETTLED <= moment.length;
+        let rollout = &release.spec.rollout;
+        let time = Time::of(deployment, step, until, self.now());
+        let may_settle = rollout.settle + LATEST_SETTLED <= time.length;
         let now = (counted(&stats, instances), counted(&stats, &others));
         let Some(known) = deployment.judged.get(&step) else {
             let is_canary = |id: &InstanceId| state.instances.get(id).is_some_and(Instance::is_canary);
@@ -85,18 +81,21 @@ impl Parts {
             self.keep(service, step, with_latency(begun, before.flatten())).await.ok()?;
             return None;
         };
-        let in_time = moment.elapsed >= settle && moment.elapsed < moment.length;
+        let in_time = time.elapsed >= rollout.settle && time.elapsed < time.length;
         let settles = known.candidate.latency.is_none() && may_settle && in_time;
         if let Some(settled) = settles.then(|| settled(known, &now)).flatten() {
             self.keep(service, step, settled).await.ok()?;
             return None;
         }
-        let (findings, memory) = judge(&release.spec.rollout.verdict, &known.memory, &moment, &sample(known, &now));
+        let moment = time.moment(&deployment.plan, rollout);
+        let (findings, memory) = judge(&rollout.verdict, &known.memory, &moment, &sample(known, &now));
         if memory != known.memory {
             let (known, findings) = (known.clone(), Some(findings.clone()));
             self.keep(service, step, Judgement { memory, findings, ..known }).await.ok()?;
         }
-        Some(findings)
+        // Who asks again after the end gets the numbers of then.
+        let ended = matches!(findings.reason, Reason::Ended { .. });
+        Some(known.findings.clone().filter(|_| ended).unwrap_or(findings))
     }
 
     /// Makes it durable, if the step is still at work.
@@ -119,11 +118,35 @@ pub(in crate::engine) fn observing(state: &ServiceState) -> Option<(usize, &Depl
     }
 }
 
-fn moment(deployment: &Deployment, step: usize, until: Timestamp, now: Timestamp) -> Moment {
-    let length = deployment.plan.steps[step].limit();
-    let comparisons = deployment.plan.steps.iter().filter(|step| matches!(step, Step::Watch { .. })).count();
-    let elapsed = length.saturating_sub(until.since(now));
-    Moment { elapsed, length, comparisons: u32::try_from(comparisons).unwrap_or(u32::MAX) }
+/// How far a step is that observes.
+struct Time {
+    elapsed: Duration,
+    length: Duration,
+    /// How much of that was added because too little was seen.
+    extended: Duration,
+}
+
+impl Time {
+    fn of(deployment: &Deployment, step: usize, until: Timestamp, now: Timestamp) -> Self {
+        let extended = deployment.extended.get(&step).copied().unwrap_or_default();
+        let length = deployment.plan.steps[step].limit() + extended;
+        Self { elapsed: length.saturating_sub(until.since(now)), length, extended }
+    }
+
+    /// What is added is a comparison of its own, with its own looks and its own part of the false-alarm rate, which is set aside
+    /// from the beginning.
+    fn moment(&self, plan: &Plan, rollout: &RolloutSpec) -> Moment {
+        let observed = plan.steps.iter().filter(|step| matches!(step, Step::Watch { .. })).count();
+        let comparisons = observed * if rollout.extend.is_zero() { 1 } else { 2 };
+        let comparisons = u32::try_from(comparisons).unwrap_or(u32::MAX);
+        match self.extended {
+            Duration::ZERO => Moment { elapsed: self.elapsed, length: self.length, comparisons },
+            added => {
+                let planned = self.length.saturating_sub(added);
+                Moment { elapsed: self.elapsed.saturating_sub(planned), length: added, comparisons }
+            }
+        }
+    }
 }
 
 /// A comparison that begins now, in which latencies do not count yet.

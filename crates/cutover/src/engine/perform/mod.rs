@@ -10,6 +10,7 @@ mod ready;
 mod register;
 mod rest;
 mod start;
+mod undecided;
 mod watch;
 
 pub(super) use judge::{observing, together};

@@ -6,7 +6,7 @@
 use cutover_core::machine::Event;
 use cutover_core::plan::Kind;
 use cutover_core::rule::verdict::Outcome;
-use cutover_core::spec::{MetricSpec, Undecided};
+use cutover_core::spec::MetricSpec;
 use cutover_core::{Failure, InstanceId, ServiceName};
 use futures_util::future::{join_all, select_all};
 
@@ -18,7 +18,6 @@ use super::judge::observing;
 struct Asking {
     metrics: Vec<MetricSpec>,
     subject: Subject,
-    undecided: Undecided,
     step: usize,
 }
 
@@ -30,9 +29,13 @@ impl Parts {
         select_all(each).await.0
     }
 
-    /// Asks once more when the time is over: all of them must say something good, or nothing.
-    pub(super) async fn last_answers(&self, service: &ServiceName, instances: &[InstanceId]) -> Result<(), Failure> {
-        let Some(asking) = self.asking(service, instances) else { return Ok(()) };
+    /// Asks once more when the time is over: all of them must say something good, or nothing. What is missing, if anything is.
+    pub(super) async fn last_answers(
+        &self,
+        service: &ServiceName,
+        instances: &[InstanceId],
+    ) -> Result<Option<String>, Failure> {
+        let Some(asking) = self.asking(service, instances) else { return Ok(None) };
         let asked = asking.metrics.iter().map(|metric| self.ask(service, &asking, metric, None));
         let answers = join_all(asked).await;
         let mut open = None;
@@ -43,11 +46,7 @@ impl Parts {
                 Outcome::Pass => {}
             }
         }
-        match open.filter(|_| asking.undecided == Undecided::RollBack) {
-            Some(open) => Err(Failure::new(format!("there is no verdict: {open}"))
-                .hint("`undecided = \"promote\"` lets it go on without that figure")),
-            None => Ok(()),
-        }
+        Ok(open)
     }
 
     async fn ask_often(&self, service: &ServiceName, asking: &Asking, metric: &MetricSpec) -> Failure {
@@ -99,7 +98,7 @@ impl Parts {
             return None;
         }
         let subject = Subject { service: service.clone(), release: release.number, previous: deployment.plan.from };
-        Some(Asking { metrics: rollout.metrics.clone(), subject, undecided: rollout.undecided, step })
+        Some(Asking { metrics: rollout.metrics.clone(), subject, step })
     }
 }
 

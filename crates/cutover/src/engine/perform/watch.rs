@@ -24,6 +24,7 @@ impl Parts {
         until: Timestamp,
     ) -> Result<(), Failure> {
         loop {
+            let until = until + self.extended(service);
             let passed_over = self.ledger.until(service, passes_over);
             tokio::select! {
                 biased;
@@ -33,11 +34,10 @@ impl Parts {
                 watched = self.watch_all(service, instances, until.max(self.now())) => watched?,
             }
             match self.ledger.state(service).deployment.and_then(|deployment| deployment.paused) {
-                None => {
-                    self.last_look(service, instances, until).await?;
-                    self.last_answers(service, instances).await?;
+                None if self.conclude(service, instances, until).await? => {
                     return self.await_others(service, instances, until).await;
                 }
+                None => tokio::time::sleep(PROBE_EVERY).await,
                 Some((since, by)) if self.now() >= since + LONGEST_PAUSE => {
                     return Err(Failure::new(format!("{by} paused it a day ago, and nobody took it up again")));
                 }

@@ -17,8 +17,8 @@ pub use metrics::{Metrics, Subject};
 pub use prober::{ProbeTarget, Prober, SmokeFailure};
 pub use router::{Glance, Return, Router, RouterError};
 pub use runtime::{
-    Adoptable, Exit, LogLine, LogStream, Progress, ReleaseOrder, Runtime, RuntimeError, Seen, StartOrder, Stopped,
-    Unhealthy,
+    Adoptable, Cramped, Exit, LogLine, LogStream, Progress, ReleaseOrder, Runtime, RuntimeError, Seen, StartOrder,
+    Stopped, Unhealthy,
 };
 
 /// The time of day.

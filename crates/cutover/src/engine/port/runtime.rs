@@ -68,7 +68,7 @@ pub trait Runtime: Send + Sync {
     }
 
     /// What speaks against running this many more beside those that run, as far as memory goes, judged by what those take.
-    async fn cramped(&self, running: &[InstanceId], more: usize) -> Option<String> {
+    async fn cramped(&self, running: &[InstanceId], more: usize) -> Option<Cramped> {
         let _ = (running, more);
         None
     }
@@ -86,6 +86,15 @@ pub trait Runtime: Send + Sync {
 
     /// Removes a release's copy of its artifact.
     async fn discard(&self, service: &ServiceName, release: ReleaseNo) -> Result<(), RuntimeError>;
+}
+
+/// Memory for more instances seems to be missing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cramped {
+    /// How that was reckoned.
+    pub arithmetic: String,
+    /// Whether it would not do even with all of the swap space.
+    pub hopeless: bool,
 }
 
 /// Why an engine does not call a container healthy.

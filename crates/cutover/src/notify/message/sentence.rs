@@ -52,6 +52,13 @@ fn way_back(facts: &Facts) -> String {
 }
 
 fn needs_you(facts: &Facts, subject: &str) -> String {
+    if let (Some(undecided), None) = (&facts.undecided, &facts.stuck_on) {
+        let service = facts.service;
+        return format!(
+            "{subject} needs you: there is no verdict: {undecided}; both releases run, and `cutover resume {service}` lets it go \
+             on, `cutover abort {service}` turns it back."
+        );
+    }
     let stuck_on = facts.stuck_on.as_deref().unwrap_or("it cannot be undone");
     let traffic = if facts.moved { facts.plan.to } else { facts.live };
     let traffic = match traffic {

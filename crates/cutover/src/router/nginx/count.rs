@@ -19,6 +19,7 @@ use cutover_core::table::{Mode, Target};
 use tokio::time::Instant;
 
 use super::front::{Front, InForce};
+use super::log::Answered;
 use super::place::Role;
 use crate::engine::port::Runtime;
 
@@ -65,15 +66,18 @@ impl Front {
     /// The counters of the service's instances, as far as they can be told.
     pub(super) async fn count(&self, targets: &[Target], runtime: &dyn Runtime) -> Vec<TargetStats> {
         let mut counted = Vec::with_capacity(targets.len());
+        let answered = self.answered(&self.who(targets)).await;
         for target in targets {
             let connections = connections(&target.instance, runtime).await;
-            counted.push(match target.mode {
+            let in_hand = match target.mode {
                 Mode::Serving { .. } => match connections {
                     Connections::Open(count) => stats(&target.instance, count, 0),
                     Connections::Ended | Connections::Unknown => stats(&target.instance, 0, 0),
                 },
                 _ => self.drained(&target.instance, connections).await,
-            });
+            };
+            let Answered { served, errors } = answered.get(&target.instance).copied().unwrap_or_default();
+            counted.push(TargetStats { served, errors, ..in_hand });
         }
         counted
     }

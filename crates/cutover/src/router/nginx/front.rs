@@ -10,6 +10,7 @@ use cutover_core::{Failure, ServiceName};
 use tokio::sync::Mutex;
 
 use super::count::Counting;
+use super::log::{Log, Who};
 use super::place::{self, Place};
 use super::probe::{Address, secret};
 use super::program::Program;
@@ -26,6 +27,7 @@ pub struct Front {
     /// What nginx acknowledged to this agent. Held while it is being changed: one switch at a time.
     pub(super) in_force: Mutex<Option<InForce>>,
     pub(super) counting: Counting,
+    pub(super) log: Log,
     /// The file of nginx's process number, once it is known.
     pub(super) pid_file: std::sync::OnceLock<Option<String>>,
 }
@@ -49,6 +51,7 @@ impl Front {
             records: records.clone(),
             in_force: Mutex::default(),
             counting: Counting::default(),
+            log: Log::default(),
             pid_file: std::sync::OnceLock::new(),
         }
     }
@@ -71,6 +74,18 @@ impl Front {
         Wanted { service: &self.service, servers, others, token }
     }
 
+    /// Those who may have answered, by the addresses that nginx knows them by.
+    pub(super) fn who(&self, targets: &[Target]) -> Who {
+        let address = |target: &Target| address(&self.route, target);
+        let serves = |target: &&Target| matches!(target.mode, Mode::Serving { .. });
+        let releases: BTreeSet<_> = targets.iter().filter(serves).map(Target::release).collect();
+        let one = targets.iter().find(serves).filter(|_| releases.len() == 1);
+        Who {
+            addresses: targets.iter().map(|target| (address(target), target.instance.clone())).collect(),
+            alone: one.map(|target| target.instance.clone()),
+        }
+    }
+
     /// The file as a person would name it.
     pub(super) fn title(&self) -> String {
         format!("{} {}", self.route.file.display(), self.place.name())
@@ -80,6 +95,11 @@ impl Front {
     pub(super) async fn read(&self, file: &Path) -> Result<Option<Vec<u8>>, Failure> {
         self.place.read(file).await.map_err(Failure::from)
     }
+}
+
+/// Where nginx reaches somebody.
+fn address(route: &NginxRoute, target: &Target) -> SocketAddr {
+    SocketAddr::new(route.advertise.unwrap_or(target.address.ip()), target.address.port())
 }
 
 /// Those who are to serve by the table.
@@ -95,7 +115,7 @@ fn split(route: &NginxRoute, serving: &BTreeSet<&cutover_core::InstanceId>, serv
     let gets = |target: &&Target| if any_up { is_up(target) } else { serving.contains(&target.instance) };
     let server = |target: &Target| Server {
         instance: target.instance.clone(),
-        address: SocketAddr::new(route.advertise.unwrap_or(target.address.ip()), target.address.port()),
+        address: address(route, target),
         weight: if let Mode::Serving { weight } = target.mode { weight } else { 1 },
     };
     let (to, not): (Vec<&Target>, Vec<&Target>) = service.targets.iter().partition(gets);
@@ -134,6 +154,7 @@ mod tests {
             file: "/x".into(),
             url: None,
             advertise: Some("192.0.2.1".parse().unwrap()),
+            access_log: None,
         };
         let ids: Vec<cutover_core::InstanceId> = (1..4).map(|n| format!("web.r1.i{n}").parse().unwrap()).collect();
         let up = Mode::Serving { weight: 3 };

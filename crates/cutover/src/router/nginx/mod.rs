@@ -16,6 +16,7 @@
 mod count;
 pub mod dump;
 mod front;
+mod log;
 pub mod place;
 mod preflight;
 mod probe;
@@ -123,6 +124,8 @@ impl Nginx {
                     let known = counted.entry(target.instance.clone()).or_insert_with(|| target.clone());
                     known.in_flight = known.in_flight.max(target.in_flight);
                     known.streams = known.streams.max(target.streams);
+                    known.served = known.served.max(target.served);
+                    known.errors = known.errors.max(target.errors);
                 }
             }
         }

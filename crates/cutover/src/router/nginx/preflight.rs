@@ -24,6 +24,7 @@ impl Front {
         let contexts = dump.contexts_of(&file);
         self.check_included(&dump, &file, &contexts, now.is_some())?;
         self.check_use(&dump)?;
+        self.check_log().await?;
         self.check_runs().await
     }
 

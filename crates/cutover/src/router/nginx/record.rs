@@ -155,6 +155,7 @@ mod tests {
             file: "/etc/nginx/x".into(),
             url: None,
             advertise: None,
+            access_log: None,
         };
         let fresh = records.of(&service, &route);
         assert!(fresh.acknowledged.is_none() && records.all().is_empty());

@@ -44,10 +44,11 @@ pub use self::engine::refused;
 use self::record::{Record, Records};
 use super::sockets;
 use crate::engine::port::{
-    Adoptable, Exit, HookFilter, HookOrder, HookRun, LogLine, Progress, ReleaseOrder, Runtime, RuntimeError, Seen,
-    StartOrder, Stopped, Unhealthy,
+    Adoptable, Cramped, Exit, HookFilter, HookOrder, HookRun, LogLine, Progress, ReleaseOrder, Runtime, RuntimeError,
+    Seen, StartOrder, Stopped, Unhealthy,
 };
 use crate::image::Images;
+use crate::runtime::memory;
 
 /// The runtime of containers.
 #[derive(Clone)]
@@ -122,6 +123,15 @@ impl DockerRuntime {
 
     fn all(&self) -> Result<Vec<Record>, Failure> {
         self.records.all().map_err(|error| Failure::because("could not read the records of the containers", &error))
+    }
+
+    /// The number of a container's main process, if that is a process of this machine: the engine may live in another one.
+    async fn own_process(&self, instance: &InstanceId) -> Option<i32> {
+        let record = self.records.read(instance).ok()??;
+        let seen = self.look(&record).await.ok()??;
+        let pid = i32::try_from(seen.state?.pid?).ok()?;
+        let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+        groups.contains(&seen.id?).then_some(pid)
     }
 
     /// The names of all containers of an instance, running or not.
@@ -224,6 +234,14 @@ impl Runtime for DockerRuntime {
         let pid = u32::try_from(pid).ok().filter(|pid| *pid > 0)?;
         let address = SocketAddr::new(record.address?.ip(), record.port);
         tokio::task::spawn_blocking(move || sockets::peers(address, pid)).await.ok()
+    }
+
+    async fn cramped(&self, running: &[InstanceId], more: usize) -> Option<Cramped> {
+        let mut pids = Vec::new();
+        for instance in running {
+            pids.extend(self.own_process(instance).await);
+        }
+        tokio::task::spawn_blocking(move || memory::cramped(&pids, more)).await.ok().flatten()
     }
 
     async fn diagnose(&self, instance: &InstanceId) -> Option<String> {

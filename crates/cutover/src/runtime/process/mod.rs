@@ -23,7 +23,6 @@ pub mod layout;
 pub mod lock;
 pub mod logs;
 pub mod members;
-mod memory;
 pub mod observe;
 pub mod order;
 pub mod party;
@@ -51,9 +50,10 @@ use self::logs::Follower;
 use self::record::Record;
 use super::sockets;
 use crate::engine::port::{
-    Exit, HookFilter, HookOrder, HookRun, LogLine, Progress, ReleaseOrder, Runtime, RuntimeError, Seen, StartOrder,
-    Stopped,
+    Cramped, Exit, HookFilter, HookOrder, HookRun, LogLine, Progress, ReleaseOrder, Runtime, RuntimeError, Seen,
+    StartOrder, Stopped,
 };
+use crate::runtime::memory;
 
 /// The runtime of plain processes.
 #[derive(Debug, Clone)]
@@ -158,11 +158,12 @@ impl Runtime for ProcessRuntime {
         spawn_blocking(look).await.ok().flatten()
     }
 
-    async fn cramped(&self, running: &[InstanceId], more: usize) -> Option<String> {
+    async fn cramped(&self, running: &[InstanceId], more: usize) -> Option<Cramped> {
         let dirs: Vec<InstanceDir> = running.iter().map(|instance| self.dir(instance)).collect();
         let look = move || {
-            let records: Vec<Record> = dirs.iter().filter_map(|dir| Record::read(dir).ok().flatten()).collect();
-            memory::cramped(&records, more)
+            let records = dirs.iter().filter_map(|dir| Record::read(dir).ok().flatten());
+            let pids: Vec<i32> = records.map(|record| record.main.pid).collect();
+            memory::cramped(&pids, more)
         };
         spawn_blocking(look).await.ok().flatten()
     }
