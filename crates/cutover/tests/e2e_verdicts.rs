@@ -182,17 +182,20 @@ fn a_release_that_is_no_worse_stays() {
     host.rests_on(Some(2), 1);
 }
 
-/// Nobody can say whether it is good: it gets more time, and then a person decides. Seen to fail without the time that is added,
-/// and with a resumed deployment that asks again.
+/// Nobody can say whether it is good: it gets more time, and then a person decides. What is switched off is not asked. Seen to fail
+/// without the time that is added, with a resumed deployment that asks again, and with requests compared at a false-alarm rate of nothing.
 #[test]
 fn a_person_decides_where_nobody_can_say() {
     let host = host();
-    let at = figures(&[("/2", "0.1")]);
+    host.configure(&App::default());
+    host.done(&["deploy"]);
+    let at = figures(&[("/3", "0.1")]);
     let more = format!(
-        "undecided = \"ask\"\nextend = \"1s\"\n[service.sample.rollout.metric.errors]\nhttp = \"http://{at}/{{release}}\"\nmax = 0.5\n"
+        "undecided = \"ask\"\nextend = \"1s\"\nfalse_alarm = \"0%\"\n[service.sample.rollout.metric.errors]\nhttp = \"http://{at}/{{release}}\"\nmax = 0.5\n"
     );
     host.configure(&App { watch: "500ms", more, ..App::default() });
-    let first = host.begin(&["deploy"]);
+    host.build("2");
+    let second = host.begin(&["deploy"]);
     let asked = |host: &Host| {
         until("a person is asked", || {
             host.service().deployment.as_ref().and_then(|running| running.paused.clone()).map(|(_, by)| by)
@@ -200,23 +203,23 @@ fn a_person_decides_where_nobody_can_say() {
     };
     assert_eq!(asked(&host), "cutover");
     host.done(&["resume"]);
-    first.wait().expect(0).says(&["there is no verdict: errors: no answer"]);
+    second.wait().expect(0).says(&["there is no verdict: errors: no answer"]);
     let story = host.story();
     let took =
         |what: fn(&Event) -> bool| story.events.iter().find(|record| what(&record.event)).expect("it happened").at;
     let began = took(|event| matches!(event, Event::Extended { .. }));
     let asked_at = took(|event| matches!(event, Event::Undecided { .. }));
     assert!(asked_at.since(began).as_millis() >= 1000, "{:?}", asked_at.since(began));
-    host.build("2");
+    host.build("3");
     host.done(&["deploy"]);
     let extended = host.story().events.iter().any(|record| matches!(record.event, Event::Extended { .. }));
     assert!(!extended, "somebody could say");
-    host.build("3");
-    let third = host.begin(&["deploy"]);
+    host.build("4");
+    let fourth = host.begin(&["deploy"]);
     assert_eq!(asked(&host), "cutover");
     host.done(&["abort"]);
-    third.wait().expect(4);
-    host.rests_on(Some(2), 1);
+    fourth.wait().expect(4);
+    host.rests_on(Some(3), 1);
 }
 
 /// More copies than any machine has memory for are refused before anything begins, with the arithmetic. Seen to fail with the
@@ -224,15 +227,19 @@ fn a_person_decides_where_nobody_can_say() {
 #[test]
 fn what_there_is_no_memory_for_is_refused() {
     let host = host();
-    host.configure(&App { replicas: 2, ..App::default() });
-    host.done(&["deploy"]);
     let kib = std::fs::read_to_string("/proc/meminfo").expect("proc is mounted");
     let number = |line: &str| line.split_ascii_whitespace().nth(1).and_then(|text| text.parse::<u64>().ok());
-    let all: u64 =
-        kib.lines().filter(|l| l.starts_with("MemTotal") || l.starts_with("SwapTotal")).filter_map(number).sum();
-    // The sample takes more than three MiB.
-    let too_many = u16::try_from(all / 3000).unwrap_or(u16::MAX);
-    let many = |more: &str| App { replicas: too_many, more: more.to_owned(), ..App::default() };
+    let all = |line: &&str| line.starts_with("MemTotal") || line.starts_with("SwapTotal");
+    let all: u64 = kib.lines().filter(all).filter_map(number).sum();
+    // A thousand of these are more than there is.
+    let program = format!(
+        "import http.server; held = b'x' * ({all} * 1200 // 1000); http.server.test(http.server.SimpleHTTPRequestHandler, port={{port}})"
+    );
+    let check = "http = \"/\"".to_owned();
+    let app = App { replicas: 2, check, ..App::running(&["python3", "-c", &program]) };
+    host.configure(&app);
+    host.done(&["deploy"]);
+    let many = |more: &str| App { replicas: 1000, more: more.to_owned(), ..app.clone() };
     host.configure(&many(""));
     host.run(&["plan"]).expect(3).says(&[
         "there is not the memory to deploy sample by blue_green",
@@ -242,7 +249,7 @@ fn what_there_is_no_memory_for_is_refused() {
     host.run(&["deploy"]).expect(3).says(&["check_memory = false"]);
     host.configure(&many("check_memory = false\n"));
     host.done(&["plan"]).says(&["memory may not do: "]);
-    host.configure(&App { replicas: 2, ..many("strategy = \"rolling\"\nmax_surge = 0\nmax_unavailable = 1\n") });
+    host.configure(&App { more: "strategy = \"rolling\"\nmax_surge = 0\nmax_unavailable = 1\n".to_owned(), ..app });
     host.done(&["plan"]);
     host.rests_on(Some(1), 2);
 }

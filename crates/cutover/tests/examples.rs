@@ -136,6 +136,13 @@ impl Example {
         }
     }
 
+    /// What the newest deployment took beside what it waited for, as `cutover show` tells it.
+    fn overhead(&self) -> String {
+        let shown = self.says("cutover", &["show"]);
+        let line = shown.lines().find(|line| line.contains("cutover's own")).unwrap_or_else(|| panic!("{shown}"));
+        line.split("cutover's own").next().unwrap_or_default().trim().to_owned()
+    }
+
     /// Waits until the old release has left, where its place is needed.
     fn settles(&self, kind: &Kind) {
         let alone = || {
@@ -211,10 +218,12 @@ fn goes_through_its_paces(kind: &Kind, mode: Mode) {
     }
     let meter = example.meter(load);
     let long_stream = kind.events.then(|| events(example.port));
+    let mut overheads = Vec::new();
     let rounds = number("CUTOVER_EXAMPLE_ROUNDS").unwrap_or(1);
     for round in 1..=rounds {
         meter.allow_releases(&["1", "2"]);
         example.says("deploy", &["2"]);
+        overheads.push(example.overhead());
         meter.expect_release("2");
         answers(&meter, 20);
         example.settles(kind);
@@ -224,6 +233,7 @@ fn goes_through_its_paces(kind: &Kind, mode: Mode) {
             true => example.says("cutover", &["rollback"]),
             false => example.says("deploy", &["1"]),
         };
+        overheads.push(example.overhead());
         meter.expect_release("1");
         answers(&meter, 20);
         example.settles(kind);
@@ -237,9 +247,10 @@ fn goes_through_its_paces(kind: &Kind, mode: Mode) {
     }
     let report = example.report(meter);
     println!(
-        "{}{}:\n{report}",
+        "{}{}:\n{report}\ncutover's own time in each deployment: {}",
         kind.folder,
-        if mode == Mode::Proxy { String::new() } else { format!(", {}", mode.name()) }
+        if mode == Mode::Proxy { String::new() } else { format!(", {}", mode.name()) },
+        overheads.join(", "),
     );
     assert!(report.clean(), "{report}\n{:#?}", report.failures);
 }

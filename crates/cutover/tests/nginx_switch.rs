@@ -205,7 +205,9 @@ fn a_release_that_answers_with_errors_is_found_in_the_access_log() {
     answers(&meter, 20);
     meter.stop_blocking();
     host.done(&["verdict", "explain"]).says(&["fail: the new release is worse", "latency: not compared"]);
-    host.rests_on(Some(1), 1);
-    std::fs::remove_file(&log).unwrap();
-    host.run(&["plan"]).says(&["cannot read nginx's access log"]);
+    assert_eq!(host.live(), Some(1));
+    // A wrong path is found before anything begins.
+    let wrong = route.replace("access.log", "excess.log");
+    configure(&host, &App::default(), &wrong);
+    host.run(&["plan"]).expect(3).says(&["cannot read nginx's access log", "excess.log"]);
 }

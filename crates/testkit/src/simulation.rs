@@ -20,6 +20,9 @@ const AT_REST_WITHIN: Duration = Duration::from_secs(600);
 /// Within this time slow calls that have begun before the faults stopped are over.
 const SLOW_CALLS: Duration = Duration::from_secs(21);
 
+/// A deployment may ask in each of its steps that observe, and two services may do so.
+const MOST_PAUSES: usize = 8;
+
 /// How long an order waits for rest while there are faults.
 const PATIENCE: Duration = Duration::from_secs(240);
 
@@ -147,19 +150,27 @@ impl Simulation {
         outcomes
     }
 
-    /// Whoever paused a deployment lets it go on, and those that wait for each other count.
+    /// Whoever paused a deployment lets it go on, whoever is asked says the same, and those that wait for each other count.
     async fn take_up(&mut self) {
-        let paused: Vec<ServiceName> = {
-            let inner = self.world.lock();
-            let paused = |state: &&ServiceState| state.deployment.as_ref().is_some_and(|d| d.paused.is_some());
-            inner.oracle.services().filter(paused).map(|state| state.name.clone()).collect()
-        };
-        for service in paused {
-            self.wait(Duration::ZERO, |_| false).await;
-            self.give(&Order { service, ..Order::at_rest(Act::Steer(Steer::Resume)) }).await;
+        for _ in 0..MOST_PAUSES {
+            let paused = self.paused();
+            if paused.is_empty() {
+                break;
+            }
+            for service in paused {
+                self.wait(Duration::ZERO, |_| false).await;
+                self.give(&Order { service, ..Order::at_rest(Act::Steer(Steer::Resume)) }).await;
+            }
+            self.wait(PATIENCE, |inner| all_rest(inner, true)).await;
         }
         self.wait(PATIENCE, |inner| all_rest(inner, true)).await;
         self.give(&Order::at_rest(Act::Agree)).await;
+    }
+
+    fn paused(&self) -> Vec<ServiceName> {
+        let inner = self.world.lock();
+        let paused = |state: &&ServiceState| state.deployment.as_ref().is_some_and(|d| d.paused.is_some());
+        inner.oracle.services().filter(paused).map(|state| state.name.clone()).collect()
     }
 
     fn outcomes(&self) -> Outcomes {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use cutover_core::histogram::Histogram;
 use cutover_core::machine::{Deployment, Event, Instance, Judgement, Progress, ServiceState};
 use cutover_core::plan::{Kind, Plan, Step};
-use cutover_core::rule::verdict::{Baseline, Counts, Findings, Memory, Moment, Outcome, Reason, Sample, judge};
+use cutover_core::rule::verdict::{Baseline, Counts, Findings, Memory, Moment, Outcome, Reason, Sample, Share, judge};
 use cutover_core::spec::{RolloutSpec, RouteSpec};
 use cutover_core::stats::Stats;
 use cutover_core::{Failure, InstanceId, ServiceName, Timestamp};
@@ -63,13 +63,14 @@ impl Parts {
         let (step, deployment) = observing(&state)?;
         let release = self.release(service, instances.first()?.release).ok()?;
         let others = deployment.plan.retires();
-        let judged =
-            deployment.plan.kind == Kind::Deploy && release.spec.route.as_ref().is_some_and(RouteSpec::counts_answers);
-        if !judged || others.is_empty() {
+        let rollout = &release.spec.rollout;
+        let counts = release.spec.route.as_ref().is_some_and(RouteSpec::counts_answers);
+        // No false alarm at all means no alarm.
+        let judged = deployment.plan.kind == Kind::Deploy && rollout.verdict.false_alarm != Share::default();
+        if !judged || !counts || others.is_empty() {
             return None;
         }
         let stats = self.stats_in_force().await?;
-        let rollout = &release.spec.rollout;
         let time = Time::of(deployment, step, until, self.now());
         let may_settle = rollout.settle + LATEST_SETTLED <= time.length;
         let now = (counted(&stats, instances), counted(&stats, &others));
