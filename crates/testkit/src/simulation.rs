@@ -138,10 +138,10 @@ impl Simulation {
         let outcomes = self.outcomes();
         let calls = self.world.calls();
         self.world.calm();
-        self.take_up().await;
         if run.faults.has_slow_calls() {
             self.wait(SLOW_CALLS, |_| false).await;
         }
+        self.take_up().await;
         self.come_to_rest().await;
         self.check_rest();
         self.deploy_once_more().await;
@@ -152,25 +152,17 @@ impl Simulation {
 
     /// Whoever paused a deployment lets it go on, whoever is asked says the same, and those that wait for each other count.
     async fn take_up(&mut self) {
+        // The last order may not be durable yet, if nobody listened for its answer.
+        self.wait(Duration::from_millis(50), |_| false).await;
         for _ in 0..MOST_PAUSES {
-            let paused = self.paused();
-            if paused.is_empty() {
-                break;
-            }
+            self.wait(PATIENCE, |inner| all_rest(inner, true) || !paused(inner).is_empty()).await;
+            let paused = paused(&self.world.lock());
             for service in paused {
                 self.wait(Duration::ZERO, |_| false).await;
                 self.give(&Order { service, ..Order::at_rest(Act::Steer(Steer::Resume)) }).await;
             }
-            self.wait(PATIENCE, |inner| all_rest(inner, true)).await;
         }
-        self.wait(PATIENCE, |inner| all_rest(inner, true)).await;
         self.give(&Order::at_rest(Act::Agree)).await;
-    }
-
-    fn paused(&self) -> Vec<ServiceName> {
-        let inner = self.world.lock();
-        let paused = |state: &&ServiceState| state.deployment.as_ref().is_some_and(|d| d.paused.is_some());
-        inner.oracle.services().filter(paused).map(|state| state.name.clone()).collect()
     }
 
     fn outcomes(&self) -> Outcomes {
@@ -349,6 +341,11 @@ impl Simulation {
             None => Ok(Report { coverage: inner.coverage.clone(), calls: inner.take_calls(), trace, outcomes }),
         }
     }
+}
+
+fn paused(inner: &Inner) -> Vec<ServiceName> {
+    let paused = |state: &&ServiceState| state.deployment.as_ref().is_some_and(|d| d.paused.is_some());
+    inner.oracle.services().filter(paused).map(|state| state.name.clone()).collect()
 }
 
 fn all_rest(inner: &Inner, or_stuck: bool) -> bool {
