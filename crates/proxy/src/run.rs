@@ -197,10 +197,7 @@ fn main_socket(control: &Control) -> io::Result<UnixListener> {
 
 /// Quits as the proxy, and with it all that was the proxy before.
 async fn quit(control: &Control) {
-    let left = !leaving::listed(control.state()).is_empty();
-    if left {
-        leaving::ask(control.state(), |client| async move { client.quit().await }).await;
-    }
+    leaving::ask(control.state(), |client| async move { client.quit().await }).await;
     finish(control).await;
     if control.has_left() {
         // A successor took over in the same moment.
@@ -246,18 +243,19 @@ async fn leave(control: &Control, signals: &mut Signals) {
 
 /// Waits until no connection is left. Streams are ended when they have used up their time, counted from now.
 async fn ended(control: &Control, streams: Duration) {
-    let drained = async {
-        loop {
-            tokio::time::sleep(LOOK).await;
-            if control.shared.connections.load(SeqCst) == 0 {
-                return;
-            }
-        }
-    };
-    if tokio::time::timeout(streams, drained).await.is_err() {
+    if tokio::time::timeout(streams, no_connection(control)).await.is_err() {
         let targets = control.shared.live.targets();
         control.order(|| Order::CloseStreams { targets: targets.clone(), over: STREAMS_OVER });
-        tokio::time::sleep(STREAMS_OVER).await;
+        let _ = tokio::time::timeout(STREAMS_OVER, no_connection(control)).await;
+    }
+}
+
+async fn no_connection(control: &Control) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        if control.shared.connections.load(SeqCst) == 0 {
+            return;
+        }
     }
 }
 
