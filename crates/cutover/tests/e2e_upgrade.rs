@@ -60,14 +60,16 @@ fn deployments_and_upgrades_do_not_disturb_each_other() {
 /// hand. Seen to fail with a proxy that counts only what it has in hand itself.
 #[test]
 fn no_instance_is_stopped_while_a_process_that_leaves_works_with_it() {
-    let host = host(&App::with(&["--latency", "1500", "--on-term", "exit"]));
+    let app = App { stable_for: "800ms", ..App::with(&["--latency", "1500", "--on-term", "exit"]) };
+    let host = host(&app);
     let meter = host.meter(Load { sse: 0, websockets: 0, uploads: 0, ..host.load(40.0) });
     for number in 2..=3_u32 {
         host.build(&format!("build {number}"));
         let (old, new) = ((number - 1).to_string(), number.to_string());
         meter.allow_releases(&[&old, &new]);
         let mut deploying = host.begin(&["deploy", "--json"]);
-        deploying.read_to("instance_ready");
+        // While the new one has to prove itself: by the time of the shift the old process is leaving.
+        deploying.read_to("instance_started");
         host.done(&UPGRADE);
         deploying.wait().expect(0);
         meter.expect_release(&new);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Seek, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, PoisonError};
@@ -80,7 +80,9 @@ pub enum ProxyError {
     #[error("cannot serve the stored table: {0}")]
     Table(String),
     /// It was to succeed another proxy, and that came to nothing.
-    #[error("cannot take over from the proxy that runs; only that starts a successor, when `cutover proxy upgrade` asks it to")]
+    #[error(
+        "cannot take over from the proxy that runs; only that starts a successor, when `cutover proxy upgrade` asks it to"
+    )]
     Inherit(#[source] io::Error),
     /// The operating system refuses what every proxy needs.
     #[error("cannot start")]
@@ -90,8 +92,7 @@ pub enum ProxyError {
 /// Runs a proxy until it is asked to quit: by SIGTERM, SIGINT, or through its socket; or until it was replaced and is done. Blocks; the
 /// process should do nothing else. SIGHUP is ignored, so that the proxy survives the terminal and the agent it was started from.
 pub fn run(options: Options) -> Result<(), ProxyError> {
-    fs::create_dir_all(&options.state)
-        .map_err(|source| ProxyError::State { path: options.state.clone(), source })?;
+    make(&options.state).map_err(|source| ProxyError::State { path: options.state.clone(), source })?;
     raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ProxyError::Start)?;
     runtime.block_on(async {
@@ -109,6 +110,12 @@ pub fn run(options: Options) -> Result<(), ProxyError> {
         }
         Ok(())
     })
+}
+
+/// Makes the directory, for our own user only; what leads there is for everybody to pass.
+fn make(state: &Path) -> io::Result<()> {
+    state.parent().map_or(Ok(()), fs::create_dir_all)?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(state)
 }
 
 /// Begins as the only one.

@@ -17,7 +17,8 @@ const BETWEEN: f64 = 1.0;
 pub fn run(host: &Host, upgrades: u32, rate: f64) -> Result<(), String> {
     host.configure(&App { replicas: 2, ..App::default() });
     host.done(&["deploy"]);
-    let streams = Load { sse: STREAMS, websockets: STREAMS, uploads: 1, reused: 16, peek: 8, fresh: 8, ..host.load(rate) };
+    let streams =
+        Load { sse: STREAMS, websockets: STREAMS, uploads: 1, reused: 16, peek: 8, fresh: 8, ..host.load(rate) };
     let meter = host.meter(Load { upload_for: Duration::from_millis(700), ..streams });
     until("all streams are open", || {
         let seen = meter.snapshot();

@@ -6,8 +6,8 @@ use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::sync::{Arc, PoisonError};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use cutover_core::table::{Table, Traffic};
@@ -109,7 +109,11 @@ impl Control {
     }
 
     /// Makes sure that a table that was read from disk can be served, with what is listened on already. Listens on the rest.
-    pub fn ready_to_resume(&self, table: &Table, mut handed: Listening) -> Result<Vec<(SocketAddr, TcpListener)>, Problem> {
+    pub fn ready_to_resume(
+        &self,
+        table: &Table,
+        mut handed: Listening,
+    ) -> Result<Vec<(SocketAddr, TcpListener)>, Problem> {
         self.verify(table)?;
         handed.retain(|address, _| table.listeners.iter().any(|listener| listener.address == *address));
         // Traffic must come back after a crash, whoever has taken the address of a preview meanwhile.
@@ -212,12 +216,7 @@ impl Control {
         Ok(listeners)
     }
 
-    async fn show(
-        &self,
-        table: Table,
-        new: Vec<(SocketAddr, TcpListener)>,
-        listening: &mut Listening,
-    ) {
+    async fn show(&self, table: Table, new: Vec<(SocketAddr, TcpListener)>, listening: &mut Listening) {
         listening.retain(|address, _| table.listeners.iter().any(|listener| listener.address == *address));
         self.shared.live.publish(table);
         let done: Vec<_> = self.workers.iter().map(|worker| apply(worker, &new)).collect();

@@ -88,7 +88,12 @@ impl Successor {
     }
 
     /// All of the conversation. Gives its version once it accepts and we do not.
-    async fn takes_over(&mut self, control: &Arc<Control>, deadline: Instant, streams: Duration) -> Result<String, String> {
+    async fn takes_over(
+        &mut self,
+        control: &Arc<Control>,
+        deadline: Instant,
+        streams: Duration,
+    ) -> Result<String, String> {
         let version = match self.hears(deadline, "says nothing").await? {
             FromNew::Hello { language: LANGUAGE, version } => version,
             FromNew::Hello { language, version } => {
@@ -99,7 +104,28 @@ impl Successor {
         };
         let frozen = tokio::time::timeout_at(deadline.into(), control.freeze()).await;
         let mut listening = frozen.map_err(|_| "a table was being published all the time".to_owned())?;
-        let sent = self.offer(control, &listening).await;
+        match self.takes_over_frozen(control, &listening, deadline).await {
+            Ok(()) => {
+                *control.streams.lock().unwrap_or_else(PoisonError::into_inner) = streams;
+                control.leave(&mut listening).await;
+                Ok(version)
+            }
+            Err(why) => {
+                // Not published before it has ended: should we die, it would go on with the table that it read.
+                let ended = self.end().await;
+                Err(format!("{why}{ended}"))
+            }
+        }
+    }
+
+    /// The part of the conversation during which no table is published.
+    async fn takes_over_frozen(
+        &mut self,
+        control: &Arc<Control>,
+        listening: &Listening,
+        deadline: Instant,
+    ) -> Result<(), String> {
+        let sent = self.offer(control, listening).await;
         sent.map_err(|error| format!("the sockets could not be handed over: {error}"))?;
         match self.hears(deadline, "is not ready").await? {
             FromNew::Ready { generation } if generation == control.generation() => {}
@@ -109,10 +135,7 @@ impl Successor {
             }
             other => return Err(unexpected(&other)),
         }
-        self.commit(control).await?;
-        *control.streams.lock().unwrap_or_else(PoisonError::into_inner) = streams;
-        control.leave(&mut listening).await;
-        Ok(version)
+        self.commit(control).await
     }
 
     async fn offer(&self, control: &Control, listening: &Listening) -> io::Result<()> {
@@ -121,11 +144,8 @@ impl Successor {
             let Some(Seat { lock, socket }) = &*seat else { return Err(io::Error::other("they are gone")) };
             (OwnedFd::from(lock.try_clone()?), OwnedFd::from(socket.try_clone()?))
         };
-        let offer = FromOld::Offer {
-            generation: control.generation(),
-            since: control.since,
-            listeners: listening.len(),
-        };
+        let offer =
+            FromOld::Offer { generation: control.generation(), since: control.since, listeners: listening.len() };
         let stderr = io::stderr();
         self.channel.send(&offer, &[lock.as_fd(), socket.as_fd(), stderr.as_fd()]).await?;
         let all: Vec<_> = listening.iter().collect();

@@ -36,7 +36,8 @@ pub fn socket(state: &Path, pid: u32) -> PathBuf {
 
 /// Those that have a socket there, without this process.
 pub fn listed(state: &Path) -> Vec<u32> {
-    let names = fs::read_dir(state).into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let names =
+        fs::read_dir(state).into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok());
     let pids = names.filter_map(|name| name.strip_prefix(PREFIX)?.parse().ok());
     pids.filter(|pid| *pid != std::process::id()).collect()
 }

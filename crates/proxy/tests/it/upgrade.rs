@@ -89,7 +89,9 @@ fn what_the_one_that_leaves_has_in_hand_counts_and_it_obeys_every_table() {
     comes_to(3, || proxy.service("web").served);
     assert_eq!(proxy.target("web.r1.i1").served, 2, "counters outlive the process that counted");
     assert_eq!(proxy.connect().get("/").text(), "new");
-    assert!(fs::read_dir(proxy.state()).unwrap().flatten().all(|f| !f.file_name().to_string_lossy().starts_with("leaving")));
+    assert!(
+        fs::read_dir(proxy.state()).unwrap().flatten().all(|f| !f.file_name().to_string_lossy().starts_with("leaving"))
+    );
 }
 
 // Seen to fail with a successor that binds its own sockets (refused), and with an old one that hurries idle connections.
@@ -166,12 +168,14 @@ fn a_successor_that_dies_later_is_a_crash_like_any_other() {
     assert!(!second.wait().unwrap().success(), "the lock is the successor's");
     kill(successor, Signal::KILL);
     until("nobody listens", || TcpStream::connect(proxy.address).is_err());
-    let third = spawn(proxy.state());
+    let mut third = spawn(proxy.state());
     proxy.note(third.id());
     until("it is back", || TcpStream::connect(proxy.address).is_ok());
     until("it answers", || proxy.ask(|client| async move { client.info().await }).is_ok_and(|i| i.pid == third.id()));
     assert_eq!(proxy.target("web.r1.i1").streams, 1, "the one that leaves is found by its socket");
     echoes(&mut conn);
+    third.kill().unwrap();
+    third.wait().unwrap();
 }
 
 /// A program that does not become the proxy.
@@ -198,7 +202,11 @@ fn a_successor_that_is_broken_changes_nothing() {
     };
     refused("/nonexistent/cutover".into(), 10_000, &["No such file"]);
     refused(proxy.state().join("table.json"), 10_000, &["Permission denied"]);
-    refused(script(&proxy, "echo no such option >&2; exit 3"), 10_000, &["hung up", "exit status: 3", "no such option"]);
+    refused(
+        script(&proxy, "echo no such option >&2; exit 3"),
+        10_000,
+        &["hung up", "exit status: 3", "no such option"],
+    );
     refused(script(&proxy, "exec sleep 60"), 300, &["says nothing in the time it had"]);
     let current = proxy.state().join("table.json");
     let good = fs::read(&current).unwrap();
@@ -210,7 +218,9 @@ fn a_successor_that_is_broken_changes_nothing() {
     refused(std::env::current_exe().unwrap(), 10_000, &["cannot serve", "refusing to serve an empty table"]);
     fs::write(&current, good).unwrap();
     assert_eq!(conn.get("/").field("connection"), None, "nobody was told to leave");
-    assert!(!fs::read_dir(proxy.state()).unwrap().flatten().any(|f| f.file_name().to_string_lossy().starts_with("leaving")));
+    assert!(
+        !fs::read_dir(proxy.state()).unwrap().flatten().any(|f| f.file_name().to_string_lossy().starts_with("leaving"))
+    );
 }
 
 /// Puts a pipe in the place of the table: a successor stays at it, with the sockets in hand, until the table is written there.
@@ -348,7 +358,11 @@ fn tables_are_published_all_through_upgrades() {
             published += 1;
             let web = webs[published % 2].address;
             proxy.replace(service("web", &[(["web.r1.i1", "web.r2.i2"][published % 2], web, SERVING)]));
-            assert_eq!(proxy.connect().get("/").text(), ["0", "1"][published % 2], "round {round}: an older table is served");
+            assert_eq!(
+                proxy.connect().get("/").text(),
+                ["0", "1"][published % 2],
+                "round {round}: an older table is served"
+            );
         }
         proxy.note(asked.join().unwrap().unwrap());
         kept.get("/");
@@ -379,11 +393,8 @@ fn one_that_stays_ends_with_its_successors() {
     let client = || cutover_proxy::client::Client::of_state(dir.path());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     until("it answers", || runtime.block_on(client().info()).is_ok());
-    let upgrade = cutover_proxy::client::Upgrade {
-        binary: std::env::current_exe().unwrap(),
-        within_ms: 10_000,
-        streams_ms: 0,
-    };
+    let upgrade =
+        cutover_proxy::client::Upgrade { binary: std::env::current_exe().unwrap(), within_ms: 10_000, streams_ms: 0 };
     let second = runtime.block_on(client().upgrade(&upgrade)).unwrap().to;
     until("the second answers", || runtime.block_on(client().info()).is_ok_and(|info| info.pid == second));
     until("the first is done", || !dir.path().join(format!("leaving.{}", first.id())).exists());
@@ -391,4 +402,33 @@ fn one_that_stays_ends_with_its_successors() {
     kill(first.id(), Signal::TERM);
     assert!(first.wait().unwrap().success());
     assert!(is_gone(second));
+}
+
+// The service manager must know the new main process even if the old one dies at once. Seen to fail with the old one alone telling it.
+#[test]
+fn the_service_manager_is_told_who_is_the_proxy() {
+    use std::os::unix::net::UnixDatagram;
+    let dir = tempfile::tempdir().unwrap();
+    let manager = UnixDatagram::bind(dir.path().join("notify")).unwrap();
+    manager.set_read_timeout(Some(LONG)).unwrap();
+    let told = || {
+        let mut text = [0; 100];
+        let count = manager.recv(&mut text).unwrap();
+        String::from_utf8_lossy(&text[..count]).into_owned()
+    };
+    let state = dir.path().join("state");
+    let mut first = command(&state).env("NOTIFY_SOCKET", dir.path().join("notify")).spawn().unwrap();
+    assert_eq!(told(), format!("MAINPID={}\nREADY=1\n", first.id()));
+    let client = || cutover_proxy::client::Client::of_state(&state);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let upgrade =
+        cutover_proxy::client::Upgrade { binary: std::env::current_exe().unwrap(), within_ms: 10_000, streams_ms: 0 };
+    let second = runtime.block_on(client().upgrade(&upgrade)).unwrap().to;
+    for _ in 0..2 {
+        assert_eq!(told(), format!("MAINPID={second}\nREADY=1\n"));
+    }
+    assert!(runtime.block_on(client().info()).unwrap().supervised);
+    first.wait().unwrap();
+    runtime.block_on(client().quit()).unwrap();
+    until("the second has ended", || is_gone(second));
 }
