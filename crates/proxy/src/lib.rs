@@ -9,6 +9,7 @@
 //! - `worker`: one thread per core, each with its own runtime, connections, pool and buffers.
 //! - `serve`: HTTP from a client's bytes to an instance and back. `tcp` and `stream`: connections that are only copied.
 //! - `http`: the strict HTTP/1.1 codec. `upstream`: idle and new connections to instances. `route`: which service is meant.
+//! - `succession`: how a running proxy is replaced by another one. `notify`: what systemd is told of it.
 //! - `control`: the socket, and the steps of publishing a table. `disk`: the table at rest. `bind`: listening sockets.
 //!
 //! # Why it looks like this
@@ -18,6 +19,7 @@
 //!
 //! **Invariant:** after the acknowledgement of a table, no request is sent to a target that the table retires. See `live::gate`.
 //! **Invariant:** a table change closes no client connection (unless its listener is removed) and no stream.
+//! **Invariant:** a process that was replaced follows every table, and what it has in hand counts, until it is done. See `succession`.
 //! **Invariant:** a request is sent twice only if that is provably harmless. See `serve::retry`.
 //!
 //! Deliberately absent: TLS, HTTP/2, compression, caching, access logs, rewriting of paths. The proxy decides nothing about
@@ -30,10 +32,12 @@ mod disk;
 mod http;
 mod inbox;
 mod live;
+mod notify;
 mod route;
 mod run;
 mod serve;
 mod stream;
+mod succession;
 mod tcp;
 mod upstream;
 mod worker;

@@ -5,6 +5,7 @@ mod kills;
 mod latency;
 mod simulation;
 mod switch;
+mod upgrade;
 mod verdict;
 
 use std::path::{Path, PathBuf};
@@ -22,6 +23,9 @@ pub struct Soak {
     /// Deployments under load
     #[arg(long, default_value_t = 200)]
     deployments: u32,
+    /// Upgrades of the proxy under load
+    #[arg(long, default_value_t = 100)]
+    upgrades: u32,
     /// Requests a second
     #[arg(long, default_value_t = 2000.0)]
     rate: f64,
@@ -34,6 +38,8 @@ pub struct Soak {
 enum Part {
     /// Deployments under load
     Switch,
+    /// Upgrades of the proxy under load
+    Upgrade,
     /// The agent killed at each event
     Kills,
     /// The simulation
@@ -61,6 +67,9 @@ pub fn run(soak: &Soak) -> Result<(), String> {
     }
     if wanted(Part::Switch) {
         switch::run(&Host::new(&binary), soak.deployments, soak.rate)?;
+    }
+    if wanted(Part::Upgrade) {
+        upgrade::run(&Host::new(&binary), soak.upgrades, soak.rate)?;
     }
     if wanted(Part::Kills) {
         kills::run(&binary)?;

@@ -66,6 +66,15 @@ pub struct AgentStatus {
 pub struct ProxyStatus {
     /// Its process.
     pub pid: u32,
+    /// Its version.
+    #[serde(default)]
+    pub version: String,
+    /// Processes that were the proxy before and still have something in hand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leaving: Vec<u32>,
+    /// That it is older than this agent, and what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outdated: Option<String>,
     /// Since when it runs.
     pub started: Timestamp,
     /// The generation it serves.

@@ -21,6 +21,7 @@ use tokio::sync::Notify;
 
 pub use state_dir::{StateDir, StateDirError};
 pub use status::address;
+pub use world::executable;
 
 use crate::engine::port::Runtime;
 use crate::engine::{Engine, Identity};

@@ -1,6 +1,6 @@
 //! The state directory: everything cutover keeps on a machine, in one place, for one agent at a time.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, DirEntry, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -81,8 +81,10 @@ impl StateDir {
         let path = path.canonicalize().map_err(io("find the state directory"))?;
         let marker = path.join(MARKER);
         if !marker.exists() {
-            let empty = path.read_dir().map_err(io("read the state directory"))?.next().is_none();
-            if !empty {
+            let mut files = path.read_dir().map_err(io("read the state directory"))?.flatten();
+            // A proxy that a service manager starts may have been here first.
+            let ours = |file: &DirEntry| file.path().join("proxy.lock").is_file();
+            if !files.all(|file| ours(&file)) {
                 return Err(StateDirError::NotOurs(path));
             }
             std::fs::write(&marker, MARKER_TEXT).map_err(io("write into the state directory"))?;
@@ -164,6 +166,14 @@ mod tests {
         std::fs::write(dir.path().join("thesis.tex"), "").unwrap();
         assert!(matches!(StateDir::open(dir.path()), Err(StateDirError::NotOurs(_))));
         assert_eq!(dir.path().read_dir().unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_directory_in_which_only_the_proxy_was_is_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("proxy")).unwrap();
+        std::fs::write(dir.path().join("proxy/proxy.lock"), "1").unwrap();
+        StateDir::open(dir.path()).unwrap();
     }
 
     /// Seen to fail without the lock.

@@ -1,6 +1,7 @@
 //! Puts the status together: what is known, beside what the proxy and the machine say right now.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use cutover_core::machine::{Duty, Instance, ServiceState};
@@ -8,6 +9,7 @@ use cutover_core::spec::{RouteKind, RouteSpec};
 use cutover_core::stats::Stats;
 use cutover_core::table::Mode;
 use cutover_core::{DeploymentId, InstanceId, ServiceName, Timestamp};
+use cutover_proxy::client::Info;
 
 use super::Agent;
 use super::api::{AgentStatus, InstanceStatus, ProxyStatus, ServiceStatus, Status};
@@ -83,6 +85,9 @@ impl Agent {
         let info = self.router.info().await?;
         Some(ProxyStatus {
             pid: info.pid,
+            outdated: outdated(&info, self.state.path()),
+            version: info.version,
+            leaving: info.leaving,
             started: info.started,
             generation: info.generation,
             wanted: self.engine.board().acknowledged(),
@@ -132,6 +137,19 @@ impl Agent {
             notes: Vec::new(),
         }
     }
+}
+
+/// Whether the proxy that runs is of another version than this agent, or its file was replaced since it began.
+fn outdated(proxy: &Info, state: &Path) -> Option<String> {
+    let own = env!("CARGO_PKG_VERSION");
+    let why = if proxy.version != own {
+        format!("the proxy is version {}, and this agent {own}", proxy.version)
+    } else {
+        let file = std::fs::read_link(format!("/proc/{}/exe", proxy.pid)).ok()?;
+        let file = file.to_str()?.strip_suffix(" (deleted)")?.to_owned();
+        format!("the file of the proxy, {file}, was replaced since it began")
+    };
+    Some(format!("{why}: `cutover --state {} proxy upgrade` replaces it while it runs", state.display()))
 }
 
 /// Where the release that is being deployed can be looked at, once the proxy knows an instance of it.

@@ -34,7 +34,7 @@ pub(super) fn real(journal: Arc<dyn Journal>, runtime: Arc<dyn Runtime>, router:
 
 /// This program's own file, for the processes that it starts: the file that runs now, also when a newer one has taken its
 /// place on disk.
-pub(super) fn executable() -> std::io::Result<PathBuf> {
+pub fn executable() -> std::io::Result<PathBuf> {
     let path = std::env::current_exe()?;
     let replaced = path.to_str().and_then(|path| path.strip_suffix(" (deleted)"));
     Ok(replaced.map_or(path.clone(), PathBuf::from))

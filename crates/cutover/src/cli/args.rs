@@ -403,6 +403,8 @@ pub enum ProxyAction {
     Run(ProxyRunArgs),
     /// Who the proxy is, what it serves, and how much
     Status,
+    /// Replace the running proxy by another process, without closing a connection
+    Upgrade(ProxyUpgradeArgs),
 }
 
 /// For `proxy run`.
@@ -411,4 +413,25 @@ pub struct ProxyRunArgs {
     /// How many threads; as many as there are processors if not given
     #[arg(long)]
     pub threads: Option<usize>,
+    /// Stay after an upgrade until the successor has ended too: for whoever watches the process that it started. The first
+    /// process of a container does so by itself
+    #[arg(long)]
+    pub stay: bool,
+    /// Take over from the proxy that starts this process
+    #[arg(long, hide = true)]
+    pub succeed: bool,
+}
+
+/// For `proxy upgrade`.
+#[derive(Debug, Args)]
+pub struct ProxyUpgradeArgs {
+    /// The program to replace it by; else this very one
+    #[arg(long, value_name = "PATH")]
+    pub binary: Option<PathBuf>,
+    /// How long it may take to be ready; after that the old one goes on
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration::parse)]
+    pub within: Duration,
+    /// How long streams may stay with the old one
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration::parse)]
+    pub stream_drain: Duration,
 }

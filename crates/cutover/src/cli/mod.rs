@@ -87,6 +87,9 @@ async fn dispatch(verb: Verb, context: &Context) -> Result<(), CliError> {
         Verb::Meter(args) => verb::meter::meter(&args, context).await,
         Verb::Demo(args) => verb::demo::demo(&args, context).await,
         Verb::Agent(args) => verb::agent::agent(&args, context).await,
+        Verb::Proxy(args::ProxyVerb { verb: args::ProxyAction::Upgrade(args) }) => {
+            verb::proxy::upgrade(&args, context).await
+        }
         Verb::Proxy(_) => verb::proxy::status(context).await,
         Verb::Completions { shell } => {
             let mut script = Vec::new();

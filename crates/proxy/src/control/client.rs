@@ -15,11 +15,17 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use super::Published;
-pub use super::{Info, Kind, Problem, SOCKET};
+use super::{Farewell, Published};
+pub use super::{Info, Kind, Problem, SOCKET, Upgrade, Upgraded};
 
 /// How long a question may take. Publishing waits for the disk.
 const LIMIT: Duration = Duration::from_secs(30);
+
+/// How long a replacement of the proxy may take beyond the time its successor has.
+const BEYOND: Duration = Duration::from_secs(20);
+
+/// The pause before a question is asked again, when the proxy was just replaced.
+const AGAIN: Duration = Duration::from_millis(5);
 
 /// Why a question was not answered as hoped.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +58,9 @@ pub enum ClientError {
         /// Everything that is wrong.
         reason: String,
     },
+    /// The proxy could not be replaced. The old one goes on as before.
+    #[error("{0}")]
+    NotReplaced(String),
     /// The proxy could not do it.
     #[error("the proxy refused: {0}")]
     Refused(String),
@@ -127,6 +136,32 @@ impl Client {
         self.post::<Info>("/v1/quit").await.map(drop)
     }
 
+    /// Replaces the proxy by another process. When this returns `Ok`, the other one accepts, and the old one does not.
+    pub async fn upgrade(&self, upgrade: &Upgrade) -> Result<Upgraded, ClientError> {
+        let limit = Duration::from_millis(upgrade.within_ms).saturating_add(BEYOND);
+        self.ask_within(limit, Method::POST, "/v1/upgrade", Some(upgrade)).await.map_err(|failure| match failure {
+            Failure::Problem(Problem { kind: Kind::NotFound, .. }) => ClientError::NotReplaced(
+                "the proxy that runs is of a version that cannot be replaced while it runs; stop it once, and it is started \
+                 anew by the agent or the service manager"
+                    .to_owned(),
+            ),
+            Failure::Problem(problem) => ClientError::NotReplaced(problem.message),
+            other => other.into(),
+        })
+    }
+
+    /// Shows a table to a process that leaves.
+    pub(crate) async fn follow(&self, table: &Table) -> Result<Generation, ClientError> {
+        let published: Published = self.ask(Method::PUT, "/v1/follow", Some(table)).await?;
+        Ok(published.generation)
+    }
+
+    /// Tells the proxy what a process that leaves has counted, now that it is done.
+    pub(crate) async fn farewell(&self, farewell: &Farewell) -> Result<(), ClientError> {
+        let _: Info = self.ask(Method::POST, "/v1/farewell", Some(farewell)).await?;
+        Ok(())
+    }
+
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         Ok(self.ask(Method::GET, path, None::<&()>).await?)
     }
@@ -139,15 +174,41 @@ impl Client {
         &self,
         method: Method,
         path: &str,
+        body: Option<&(impl Serialize + Sync)>,
+    ) -> Result<T, Failure> {
+        self.ask_within(LIMIT, method, path, body).await
+    }
+
+    /// Asks, and asks again when whoever answered is not the proxy any more.
+    async fn ask_within<T: DeserializeOwned>(
+        &self,
+        limit: Duration,
+        method: Method,
+        path: &str,
+        body: Option<&(impl Serialize + Sync)>,
+    ) -> Result<T, Failure> {
+        let again = async {
+            loop {
+                match self.ask_once(method.clone(), path, body).await {
+                    Err(Failure::Problem(Problem { kind: Kind::Moved, .. })) => tokio::time::sleep(AGAIN).await,
+                    answer => return answer,
+                }
+            }
+        };
+        tokio::time::timeout(limit, again).await.map_err(|_| self.unreachable(&"it does not answer"))?
+    }
+
+    async fn ask_once<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
         body: Option<&impl Serialize>,
     ) -> Result<T, Failure> {
         let body = body.map(serde_json::to_vec).transpose().map_err(|error| Failure::Garbled(error.to_string()))?;
         let request = Request::builder().method(method).uri(path).header("host", "proxy");
         let request = request.body(Full::<Bytes>::from(body.unwrap_or_default()));
         let request = request.map_err(|error| Failure::Garbled(error.to_string()))?;
-        let (status, answer) = tokio::time::timeout(LIMIT, self.exchange(request))
-            .await
-            .map_err(|_| self.unreachable(&"it does not answer"))??;
+        let (status, answer) = self.exchange(request).await?;
         if status == 200 || status == 202 {
             return serde_json::from_slice(&answer).map_err(|error| Failure::Garbled(error.to_string()));
         }

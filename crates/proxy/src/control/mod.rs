@@ -2,9 +2,13 @@
 //! nothing here is on the way of a client's request.
 
 pub mod client;
+mod count;
 pub mod publish;
 pub mod server;
 
+use std::path::PathBuf;
+
+use cutover_core::stats::Stats;
 use cutover_core::{Generation, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +26,45 @@ pub struct Info {
     pub started: Timestamp,
     /// The generation it serves.
     pub generation: Generation,
+    /// Whether a service manager started it, and starts it again.
+    #[serde(default)]
+    pub supervised: bool,
+    /// Processes that were the proxy before and still have something in hand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leaving: Vec<u32>,
+}
+
+/// How the proxy is to be replaced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upgrade {
+    /// The program to start. An absolute path.
+    pub binary: PathBuf,
+    /// How long it may take until it is ready, in milliseconds.
+    pub within_ms: u64,
+    /// How long streams may stay with the process that leaves, in milliseconds.
+    pub streams_ms: u64,
+}
+
+/// The proxy was replaced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upgraded {
+    /// The process that leaves.
+    pub from: u32,
+    /// The process that serves.
+    pub to: u32,
+    /// Its version.
+    pub version: String,
+    /// How long it took until the new one accepted, in milliseconds.
+    pub took_ms: u64,
+}
+
+/// One that leaves is done.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Farewell {
+    /// Which process.
+    pub pid: u32,
+    /// All that it counted.
+    pub stats: Stats,
 }
 
 /// The acknowledgement of a table.
@@ -49,6 +92,15 @@ pub enum Kind {
     NotFound,
     /// The question cannot be read.
     Malformed,
+    /// This process is not the proxy any more. Ask again: the socket is its successor's now.
+    Moved,
+    /// A process that was the proxy before does not answer, and may still act by an older table.
+    Leaving,
+    /// The proxy could not be replaced.
+    Upgrade,
+    /// Something that this version does not know.
+    #[serde(other)]
+    Other,
 }
 
 /// Why something was not done.
@@ -71,6 +123,8 @@ impl Kind {
             Self::Storage => 507,
             Self::NotFound => 404,
             Self::Malformed => 400,
+            Self::Moved | Self::Leaving => 503,
+            Self::Upgrade | Self::Other => 500,
         }
     }
 }

@@ -2,20 +2,39 @@
 //! after it nothing can.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
-use cutover_core::Generation;
 use cutover_core::table::{Table, Traffic};
-use tokio::sync::{Mutex, Notify, mpsc, oneshot};
+use cutover_core::{Generation, Timestamp};
+use tokio::sync::{Mutex, MutexGuard, Notify, mpsc, oneshot};
 
 use super::{Kind, Problem};
 use crate::bind::bind;
 use crate::check::check;
 use crate::disk;
+use crate::run::Options;
+use crate::succession::leaving;
+use crate::succession::past::Past;
 use crate::worker::Shared;
 use crate::worker::order::Order;
+
+/// Listening sockets, by address.
+pub type Listening = HashMap<SocketAddr, TcpListener>;
+
+/// What makes a process the proxy of its directory. Handed to a successor.
+#[derive(Debug)]
+pub struct Seat {
+    /// The lock of the state directory, as long as the file is open somewhere.
+    pub lock: File,
+    /// The control socket.
+    pub socket: UnixListener,
+}
 
 /// What the control side owns.
 #[derive(Debug)]
@@ -24,15 +43,54 @@ pub struct Control {
     pub shared: Arc<Shared>,
     /// Rings when the process is asked to quit.
     pub quit: Notify,
-    state: PathBuf,
+    /// Rings when a successor has taken over.
+    pub departed: Notify,
+    /// How this process was started, and so how a successor is.
+    pub options: Options,
+    /// Since when is counted: also before this process, if it succeeded another one.
+    pub since: Timestamp,
+    /// Held while a successor is tried.
+    pub upgrading: Mutex<()>,
+    /// How many conversations are going on.
+    pub conversations: AtomicUsize,
+    /// None once it is handed over.
+    pub seat: std::sync::Mutex<Option<Seat>>,
+    /// How long streams may stay once this process leaves.
+    pub streams: std::sync::Mutex<Duration>,
+    pub(super) past: std::sync::Mutex<Past>,
+    left: AtomicBool,
     workers: Vec<mpsc::UnboundedSender<Order>>,
-    listening: Mutex<HashMap<SocketAddr, TcpListener>>,
+    listening: Mutex<Listening>,
 }
 
 impl Control {
-    /// Over these workers, with tables kept in `state`.
-    pub fn new(state: PathBuf, shared: Arc<Shared>, workers: Vec<mpsc::UnboundedSender<Order>>) -> Self {
-        Self { shared, quit: Notify::new(), state, workers, listening: Mutex::default() }
+    /// Over these workers.
+    pub fn new(
+        options: Options,
+        shared: Arc<Shared>,
+        workers: Vec<mpsc::UnboundedSender<Order>>,
+        since: Timestamp,
+    ) -> Self {
+        Self {
+            shared,
+            quit: Notify::new(),
+            departed: Notify::new(),
+            options,
+            since,
+            upgrading: Mutex::default(),
+            conversations: AtomicUsize::new(0),
+            seat: std::sync::Mutex::default(),
+            streams: std::sync::Mutex::default(),
+            past: std::sync::Mutex::default(),
+            left: AtomicBool::new(false),
+            workers,
+            listening: Mutex::default(),
+        }
+    }
+
+    /// The state directory.
+    pub fn state(&self) -> &Path {
+        &self.options.state
     }
 
     /// The generation that is served.
@@ -40,22 +98,51 @@ impl Control {
         self.shared.live.table().spec.generation
     }
 
-    /// Serves a table that was read from disk.
-    pub async fn resume(&self, table: Table) -> Result<(), Problem> {
-        let mut listening = self.listening.lock().await;
-        self.verify(&table)?;
+    /// Whether a successor is the proxy now, or is just becoming it.
+    pub fn has_left(&self) -> bool {
+        self.left.load(SeqCst)
+    }
+
+    /// Says whether a successor is the proxy. Whoever holds the listeners decides.
+    pub fn set_left(&self, left: bool) {
+        self.left.store(left, SeqCst);
+    }
+
+    /// Makes sure that a table that was read from disk can be served, with what is listened on already. Listens on the rest.
+    pub fn ready_to_resume(
+        &self,
+        table: &Table,
+        mut handed: Listening,
+    ) -> Result<Vec<(SocketAddr, TcpListener)>, Problem> {
+        self.verify(table)?;
+        handed.retain(|address, _| table.listeners.iter().any(|listener| listener.address == *address));
         // Traffic must come back after a crash, whoever has taken the address of a preview meanwhile.
-        let new = self.listen(&table, &listening, |_| true)?;
-        self.show(table, new, &mut listening).await;
-        Ok(())
+        let mut listeners = self.listen(table, &handed, |_| true)?;
+        listeners.extend(handed);
+        Ok(listeners)
+    }
+
+    /// Serves a table that was read from disk. Given no listeners, everything but them is ready after that.
+    pub async fn resume(&self, table: Table, listeners: Vec<(SocketAddr, TcpListener)>) {
+        self.show(table, listeners, &mut *self.listening.lock().await).await;
+    }
+
+    /// What is listened on. Nothing is published while this is held.
+    pub async fn freeze(&self) -> MutexGuard<'_, Listening> {
+        self.listening.lock().await
     }
 
     /// Serves another table. Once this returns, the table is on disk, and no claim is made by an older one.
     pub async fn publish(&self, table: Table) -> Result<Generation, Problem> {
         let mut listening = self.listening.lock().await;
+        // What is offered while a successor takes over is the successor's to take.
+        if self.has_left() {
+            return Err(self.moved());
+        }
         let generation = table.generation;
         let current = self.shared.live.table();
         if generation == current.spec.generation && table == current.spec {
+            self.make_known(&table).await?;
             return Ok(generation);
         }
         if generation <= current.spec.generation {
@@ -64,10 +151,34 @@ impl Control {
         self.verify(&table)?;
         let known = |address| current.spec.listeners.iter().any(|listener| listener.address == address);
         let new = self.listen(&table, &listening, known)?;
-        disk::store(&self.state, &table)
+        disk::store(self.state(), &table)
             .map_err(|error| self.problem(Kind::Storage, format!("the table could not be written to disk: {error}")))?;
-        self.show(table, new, &mut listening).await;
+        self.show(table.clone(), new, &mut listening).await;
+        self.make_known(&table).await?;
         Ok(generation)
+    }
+
+    /// Shows the table to those that leave: a client of theirs may send another request. While one of them may act by an older
+    /// table, nothing is acknowledged.
+    async fn make_known(&self, table: &Table) -> Result<(), Problem> {
+        if leaving::listed(self.state()).is_empty() {
+            return Ok(());
+        }
+        let table = Arc::new(table.clone());
+        let told = leaving::ask(self.state(), move |client| {
+            let table = table.clone();
+            async move { client.follow(&table).await }
+        });
+        self.none_silent(told.await)
+    }
+
+    /// Serves what the successor of this process serves. It is on disk already, and what is listened on is not ours any more.
+    pub async fn follow(&self, table: Table) -> Generation {
+        let mut listening = self.listening.lock().await;
+        if table.generation >= self.generation() && table != self.shared.live.table().spec {
+            self.show(table, Vec::new(), &mut listening).await;
+        }
+        self.generation()
     }
 
     fn outdated(&self, offered: Generation) -> Problem {
@@ -90,7 +201,7 @@ impl Control {
     fn listen(
         &self,
         table: &Table,
-        listening: &HashMap<SocketAddr, TcpListener>,
+        listening: &Listening,
         is_known: impl Fn(SocketAddr) -> bool,
     ) -> Result<Vec<(SocketAddr, TcpListener)>, Problem> {
         let mut listeners = Vec::new();
@@ -105,12 +216,7 @@ impl Control {
         Ok(listeners)
     }
 
-    async fn show(
-        &self,
-        table: Table,
-        new: Vec<(SocketAddr, TcpListener)>,
-        listening: &mut HashMap<SocketAddr, TcpListener>,
-    ) {
+    async fn show(&self, table: Table, new: Vec<(SocketAddr, TcpListener)>, listening: &mut Listening) {
         listening.retain(|address, _| table.listeners.iter().any(|listener| listener.address == *address));
         self.shared.live.publish(table);
         let done: Vec<_> = self.workers.iter().map(|worker| apply(worker, &new)).collect();
@@ -128,21 +234,39 @@ impl Control {
         }
     }
 
+    /// Whoever asks should ask the successor.
+    pub fn moved(&self) -> Problem {
+        self.problem(Kind::Moved, "the proxy was replaced by another process just now; ask again".to_owned())
+    }
+
     /// A problem, with the generation that is served.
     pub fn problem(&self, kind: Kind, message: String) -> Problem {
         Problem { kind, message, current: self.generation() }
     }
 
+    /// Accepts nothing more, and closes every copy of what is listened on. What is open goes on.
+    pub async fn leave(&self, listening: &mut Listening) {
+        listening.clear();
+        self.all(|done| Order::Leave { done }).await;
+        self.seat.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
     /// Finishes everything. Returns when all workers have.
     pub async fn finish(&self) {
         self.listening.lock().await.clear();
-        let quit = |worker: &mpsc::UnboundedSender<Order>| {
-            let (done, finished) = oneshot::channel();
-            let _ = worker.send(Order::Quit { done });
-            finished
+        self.all(|done| Order::Quit { done }).await;
+    }
+
+    /// Gives every worker an order, and waits until all have obeyed.
+    async fn all(&self, order: impl Fn(oneshot::Sender<()>) -> Order) {
+        let give = |worker: &mpsc::UnboundedSender<Order>| {
+            let (done, obeyed) = oneshot::channel();
+            let _ = worker.send(order(done));
+            obeyed
         };
-        for finished in self.workers.iter().map(quit).collect::<Vec<_>>() {
-            let _ = finished.await;
+        for obeyed in self.workers.iter().map(give).collect::<Vec<_>>() {
+            // A worker that is gone has obeyed.
+            let _ = obeyed.await;
         }
     }
 }

@@ -2,33 +2,50 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cutover_core::stats::Stats;
 use cutover_core::table::Table;
 use cutover_core::{InstanceId, ServiceName};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
+use hyper::http::request::Parts;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::net::{UnixListener, UnixStream};
+use tokio::task::JoinHandle;
 
 use super::publish::Control;
-use super::{Info, Kind, Problem, Published};
-use crate::worker::order::{Order, streams_of};
+use super::{Info, Kind, Problem, Published, Upgrade};
+use crate::notify;
+use crate::succession::{hand_over, leaving};
 
 /// The largest table.
 const MAX_TABLE: usize = 16 << 20;
 
-/// Serves control connections until the task is dropped.
-pub async fn serve(control: Arc<Control>, listener: UnixListener) {
+/// Whom a socket is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// Whoever wants the proxy. Once this process is not the proxy, it answers nothing there.
+    Main,
+    /// The proxy that came after this one.
+    Leaving,
+}
+
+/// Serves control connections until the task is aborted.
+pub fn begin(control: Arc<Control>, door: Door, listener: UnixListener) -> JoinHandle<()> {
+    tokio::spawn(serve(control, door, listener))
+}
+
+async fn serve(control: Arc<Control>, door: Door, listener: UnixListener) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                tokio::spawn(connection(control.clone(), stream));
+                tokio::spawn(connection(control.clone(), door, stream));
             }
             Err(error) => {
                 tracing::warn!(%error, "the control socket cannot accept; trying again");
@@ -38,34 +55,107 @@ pub async fn serve(control: Arc<Control>, listener: UnixListener) {
     }
 }
 
-async fn connection(control: Arc<Control>, stream: UnixStream) {
-    let service = service_fn(|request| answer(control.clone(), request));
+async fn connection(control: Arc<Control>, door: Door, stream: UnixStream) {
+    control.conversations.fetch_add(1, SeqCst);
+    let service = service_fn(|request| answer(control.clone(), door, request));
     let served = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
     if let Err(error) = served {
         tracing::debug!(%error, "a control connection broke");
     }
+    control.conversations.fetch_sub(1, SeqCst);
 }
 
-async fn answer(control: Arc<Control>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+type Answer = Response<Full<Bytes>>;
+
+async fn answer(control: Arc<Control>, door: Door, request: Request<Incoming>) -> Result<Answer, Infallible> {
+    let answer = match door {
+        Door::Main if control.has_left() => Err(control.moved()),
+        Door::Main => as_proxy(&control, request).await,
+        Door::Leaving => as_leaving(&control, request).await,
+    };
+    Ok(answer.unwrap_or_else(|problem| json(problem.kind.status(), &problem)))
+}
+
+async fn as_proxy(control: &Arc<Control>, request: Request<Incoming>) -> Result<Answer, Problem> {
     let (parts, body) = request.into_parts();
     let path: Vec<&str> = parts.uri.path().trim_matches('/').split('/').collect();
-    let answer = match (&parts.method, path.as_slice()) {
-        (&Method::GET, ["v1", "info"]) => json(200, &info(&control)),
+    Ok(match (&parts.method, path.as_slice()) {
+        (&Method::GET, ["v1", "info"]) => json(200, &info(control)),
         (&Method::GET, ["v1", "table"]) => json(200, &control.shared.live.table().spec),
-        (&Method::PUT, ["v1", "table"]) => match put_table(&control, body).await {
-            Ok(published) => json(200, &published),
-            Err(problem) => refuse(&problem),
-        },
-        (&Method::GET, ["v1", "stats"]) => json(200, &stats(&control)),
-        (&Method::POST, ["v1", "services", name, "mark"]) => mark(&control, name),
-        (&Method::POST, ["v1", "instances", id, "close-streams"]) => close(&control, id, parts.uri.query()),
-        (&Method::POST, ["v1", "quit"]) => {
-            control.quit.notify_one();
-            json(202, &info(&control))
+        (&Method::PUT, ["v1", "table"]) => {
+            let table: Table = read(control, "a table", body).await?;
+            // If the publisher hangs up in the middle, what was begun is finished all the same.
+            let generation = to_its_end(control, |control| async move { control.publish(table).await }).await?;
+            json(200, &Published { generation })
         }
-        _ => refuse(&control.problem(Kind::NotFound, format!("there is no {} {}", parts.method, parts.uri.path()))),
-    };
-    Ok(answer)
+        (&Method::GET, ["v1", "stats"]) => json(200, &control.stats().await?),
+        (&Method::POST, ["v1", "services", name, "mark"]) => json(200, &control.mark(&service(control, name)?).await?),
+        (&Method::POST, ["v1", "instances", id, "close-streams"]) => {
+            let (instance, over) = streams(control, id, parts.uri.query())?;
+            control.close_streams(&instance, over).await?;
+            json(202, &info(control))
+        }
+        (&Method::POST, ["v1", "upgrade"]) => {
+            let wanted: Upgrade = read(control, "a wish for a successor", body).await?;
+            json(200, &to_its_end(control, |control| async move { hand_over(&control, &wanted).await }).await?)
+        }
+        (&Method::POST, ["v1", "farewell"]) => {
+            control.farewell(read(control, "a farewell", body).await?)?;
+            json(200, &info(control))
+        }
+        (&Method::POST, ["v1", "quit"]) => quit(control),
+        _ => return Err(nothing_there(control, &parts)),
+    })
+}
+
+/// What a process that was replaced answers to the one that is the proxy now. It speaks for itself alone.
+async fn as_leaving(control: &Arc<Control>, request: Request<Incoming>) -> Result<Answer, Problem> {
+    let (parts, body) = request.into_parts();
+    let path: Vec<&str> = parts.uri.path().trim_matches('/').split('/').collect();
+    Ok(match (&parts.method, path.as_slice()) {
+        (&Method::GET, ["v1", "info"]) => json(200, &info(control)),
+        (&Method::GET, ["v1", "stats"]) => json(200, &control.own_stats()),
+        (&Method::PUT, ["v1", "follow"]) => {
+            let table: Table = read(control, "a table", body).await?;
+            let generation = to_its_end(control, |control| async move { Ok(control.follow(table).await) }).await?;
+            json(200, &Published { generation })
+        }
+        (&Method::POST, ["v1", "services", name, "mark"]) => {
+            let unknown = || control.problem(Kind::NotFound, format!("service {name} is not in the table"));
+            json(200, &control.mark_own(&service(control, name)?).ok_or_else(unknown)?)
+        }
+        (&Method::POST, ["v1", "instances", id, "close-streams"]) => {
+            let (instance, over) = streams(control, id, parts.uri.query())?;
+            control.close_own_streams(&instance, over);
+            json(202, &info(control))
+        }
+        (&Method::POST, ["v1", "quit"]) => quit(control),
+        _ => return Err(nothing_there(control, &parts)),
+    })
+}
+
+fn nothing_there(control: &Control, parts: &Parts) -> Problem {
+    control.problem(Kind::NotFound, format!("there is no {} {}", parts.method, parts.uri.path()))
+}
+
+fn quit(control: &Control) -> Answer {
+    control.quit.notify_one();
+    json(202, &info(control))
+}
+
+async fn read<T: DeserializeOwned>(control: &Control, what: &str, body: Incoming) -> Result<T, Problem> {
+    let malformed = |error: &dyn std::fmt::Display| control.problem(Kind::Malformed, format!("not {what}: {error}"));
+    let body = Limited::new(body, MAX_TABLE).collect().await.map_err(|error| malformed(&error))?.to_bytes();
+    serde_json::from_slice(&body).map_err(|error| malformed(&error))
+}
+
+/// Does something in a task of its own, so that it does not depend on who waits for it.
+async fn to_its_end<T: Send + 'static, F: Future<Output = Result<T, Problem>> + Send + 'static>(
+    control: &Arc<Control>,
+    what: impl FnOnce(Arc<Control>) -> F,
+) -> Result<T, Problem> {
+    let doing = tokio::spawn(what(control.clone()));
+    doing.await.map_err(|error| control.problem(Kind::Storage, error.to_string()))?
 }
 
 fn json(status: u16, value: &impl Serialize) -> Response<Full<Bytes>> {
@@ -77,61 +167,27 @@ fn json(status: u16, value: &impl Serialize) -> Response<Full<Bytes>> {
         .expect("the parts are constant")
 }
 
-fn refuse(problem: &Problem) -> Response<Full<Bytes>> {
-    json(problem.kind.status(), problem)
-}
-
 fn info(control: &Control) -> Info {
     Info {
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started: control.shared.started,
         generation: control.generation(),
+        supervised: notify::is_supervised(),
+        leaving: leaving::listed(control.state()),
     }
 }
 
-async fn put_table(control: &Arc<Control>, body: Incoming) -> Result<Published, Problem> {
-    let malformed = |error: &dyn std::fmt::Display| control.problem(Kind::Malformed, format!("not a table: {error}"));
-    let body = Limited::new(body, MAX_TABLE).collect().await.map_err(|error| malformed(&error))?.to_bytes();
-    let table: Table = serde_json::from_slice(&body).map_err(|error| malformed(&error))?;
-    // A task of its own: if the publisher hangs up in the middle, what was begun is finished all the same.
-    let publishing = tokio::spawn({
-        let control = control.clone();
-        async move { control.publish(table).await }
-    });
-    let generation = publishing.await.map_err(|error| control.problem(Kind::Storage, error.to_string()))??;
-    Ok(Published { generation })
+fn service(control: &Control, name: &str) -> Result<ServiceName, Problem> {
+    let unknown = |_| control.problem(Kind::NotFound, format!("service {name} is not in the table"));
+    ServiceName::new(name).map_err(unknown)
 }
 
-fn stats(control: &Control) -> Stats {
-    let shared = &control.shared;
-    let now = shared.now_us();
-    Stats {
-        started: shared.started,
-        generation: control.generation(),
-        connections: shared.connections.load(std::sync::atomic::Ordering::Relaxed),
-        services: shared.live.services().iter().map(|s| s.counts.stats(&s.spec.name, now)).collect(),
-        targets: shared.live.targets().iter().map(|target| target.stats()).collect(),
-    }
-}
-
-fn mark(control: &Control, name: &str) -> Response<Full<Bytes>> {
-    let table = control.shared.live.table();
-    let Some(service) = ServiceName::new(name).ok().and_then(|name| table.service(&name).cloned()) else {
-        return refuse(&control.problem(Kind::NotFound, format!("service {name} is not in the table")));
-    };
-    let before = service.counts.stats(&service.spec.name, control.shared.now_us());
-    service.counts.gap.mark();
-    json(200, &before)
-}
-
-fn close(control: &Control, id: &str, query: Option<&str>) -> Response<Full<Bytes>> {
+fn streams(control: &Control, id: &str, query: Option<&str>) -> Result<(InstanceId, Duration), Problem> {
     let over = query.map_or(Some(0), |query| query.strip_prefix("over_ms=")?.parse().ok());
     let (Ok(instance), Some(over)) = (id.parse::<InstanceId>(), over) else {
-        return refuse(&control.problem(Kind::Malformed, format!("cannot read {id} {}", query.unwrap_or_default())));
+        let message = format!("cannot read {id} {}", query.unwrap_or_default());
+        return Err(control.problem(Kind::Malformed, message));
     };
-    let targets = streams_of(&control.shared.live.targets(), &instance);
-    let over = Duration::from_millis(over);
-    control.order(|| Order::CloseStreams { targets: targets.clone(), over });
-    json(202, &info(control))
+    Ok((instance, Duration::from_millis(over)))
 }

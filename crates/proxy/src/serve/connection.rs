@@ -103,7 +103,7 @@ impl Client {
                 return Poll::Ready(read.is_ok_and(|count| count > 0));
             }
             inbox.release(&worker.stock);
-            if slot.retired() && !std::mem::replace(&mut retiring, true) {
+            if slot.hurried() && !std::mem::replace(&mut retiring, true) {
                 slot.within(worker.shared.now_ms(), RETIRE);
             }
             if slot.poll(cx).is_some() { Poll::Ready(false) } else { Poll::Pending }

@@ -24,6 +24,7 @@ pub struct Clock {
     slots: RefCell<Vec<Weak<Slot>>>,
     wake: Notify,
     asleep: Cell<bool>,
+    leaving: Cell<bool>,
 }
 
 /// What one connection waits for, and what is wanted of it.
@@ -36,6 +37,7 @@ pub struct Slot {
     close_at: Cell<u64>,
     close: Cell<bool>,
     retired: Cell<bool>,
+    hurried: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -58,7 +60,8 @@ impl Clock {
             stream_of: Cell::new(0),
             close_at: Cell::new(0),
             close: Cell::new(false),
-            retired: Cell::new(false),
+            retired: Cell::new(self.leaving.get()),
+            hurried: Cell::new(false),
             waker: RefCell::new(None),
         });
         self.slots.borrow_mut().push(Rc::downgrade(&slot));
@@ -70,6 +73,14 @@ impl Clock {
     pub fn awake(&self) {
         if self.asleep.replace(false) {
             self.wake.notify_one();
+        }
+    }
+
+    /// Every connection, also one that begins only now, is closed after its next answer; nobody is hurried.
+    pub fn leave(&self) {
+        self.leaving.set(true);
+        for slot in self.slots() {
+            slot.signal(&slot.retired);
         }
     }
 
@@ -125,13 +136,20 @@ impl Slot {
 
     /// The connection is to close as soon as it is idle.
     pub fn retire(&self) {
+        self.hurried.set(true);
         self.signal(&self.retired);
     }
 
-    /// Whether the connection is to close as soon as it is idle.
+    /// Whether the connection is to close after its next answer.
     #[inline]
     pub fn retired(&self) -> bool {
         self.retired.get()
+    }
+
+    /// Whether it is to close even if no request comes.
+    #[inline]
+    pub fn hurried(&self) -> bool {
+        self.hurried.get()
     }
 
     /// What it says now. If nothing, the task is woken when that changes.

@@ -32,6 +32,11 @@ pub enum Order {
         /// Spread over this time.
         over: Duration,
     },
+    /// Accept nothing new. What is open goes on, and connections are closed after their next answer.
+    Leave {
+        /// Told when this worker has closed its copies of the listeners.
+        done: oneshot::Sender<()>,
+    },
     /// Accept nothing new and finish.
     Quit {
         /// Told when nothing is left.
@@ -56,6 +61,11 @@ pub async fn obey(worker: Rc<Worker>, mut orders: mpsc::UnboundedReceiver<Order>
             Order::CloseStreams { targets, over } => {
                 let ours = |serial| targets.iter().any(|target| target.serial == serial);
                 worker.clock.close_streams(ours, worker.shared.now_ms(), millis(over));
+            }
+            Order::Leave { done } => {
+                stop_all(&mut accepting).await;
+                worker.clock.leave();
+                let _ = done.send(());
             }
             Order::Quit { done } => {
                 quit(&worker, &mut accepting).await;
@@ -103,6 +113,12 @@ async fn stop(task: JoinHandle<()>) {
     let _ = task.await;
 }
 
+async fn stop_all(accepting: &mut HashMap<SocketAddr, JoinHandle<()>>) {
+    for (_, task) in accepting.drain() {
+        stop(task).await;
+    }
+}
+
 fn retire(worker: &Worker, which: impl Fn(SocketAddr) -> bool) {
     for slot in worker.clock.slots() {
         if which(slot.listener()) {
@@ -113,9 +129,7 @@ fn retire(worker: &Worker, which: impl Fn(SocketAddr) -> bool) {
 
 /// Streams are ended at once, idle connections closed, requests finished. The caller limits the time.
 async fn quit(worker: &Rc<Worker>, accepting: &mut HashMap<SocketAddr, JoinHandle<()>>) {
-    for (_, task) in accepting.drain() {
-        stop(task).await;
-    }
+    stop_all(accepting).await;
     worker.quitting.set(true);
     retire(worker, |_| true);
     while !worker.clock.slots().is_empty() {

@@ -20,12 +20,20 @@ mod streams;
 mod strict;
 mod support;
 mod tcp;
+mod upgrade;
 
 /// Not a test: the process that the tests start. It is this same program, called with a state directory in its environment.
 #[test]
 fn proxy_process() {
     let Some(state) = std::env::var_os("CUTOVER_TEST_STATE") else { return };
-    let options = cutover_proxy::Options { state: state.into(), threads: Some(2) };
+    let successor = ["--exact", "proxy_process", "--nocapture", "succeed"].map(Into::into).to_vec();
+    let options = cutover_proxy::Options {
+        threads: Some(2),
+        succeed: std::env::args().any(|argument| argument == "succeed"),
+        successor,
+        stay: std::env::var_os("CUTOVER_TEST_STAY").is_some(),
+        ..cutover_proxy::Options::of(state.into())
+    };
     if let Err(error) = cutover_proxy::run(options) {
         eprintln!("error: {error}");
         std::process::exit(1);

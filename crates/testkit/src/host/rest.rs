@@ -41,6 +41,16 @@ impl Host {
         failed.or_else(|| self.wrong_processes(status, service))
     }
 
+    /// The proxy, and those that it has replaced and that are not done.
+    fn proxies_are(&self, status: &Status) -> bool {
+        let Some(proxy) = &status.proxy else { return false };
+        let mut told: Vec<i32> = proxy.leaving.iter().chain([&proxy.pid]).map(|pid| pid.cast_signed()).collect();
+        let mut seen: Vec<i32> = self.processes_of(Role::Proxy).into_iter().map(|id| id.pid).collect();
+        told.sort_unstable();
+        seen.sort_unstable();
+        told == seen
+    }
+
     /// One agent, one proxy, and for each instance its program and its supervisor.
     fn wrong_processes(&self, status: &Status, service: &ServiceStatus) -> Option<String> {
         let id = |pid: u32| ProcessId::of(pid.cast_signed());
@@ -51,7 +61,7 @@ impl Host {
         expected.sort_by_key(|id| id.pid);
         let checks = [
             (is(Role::Agent, status.agent.pid), "not one agent"),
-            (is(Role::Proxy, status.proxy.as_ref().map_or(0, |proxy| proxy.pid)), "not one proxy"),
+            (self.proxies_are(status), "not one proxy, and those that leave"),
             (programs == expected, "the programs that run are not those of the instances"),
             (self.processes_of(Role::Supervisor).len() <= expected.len(), "a supervisor too many"),
         ];

@@ -39,13 +39,20 @@ pub fn agent(agent: &AgentStatus) -> String {
 /// The proxy in a line.
 pub fn proxy(proxy: &ProxyStatus) -> String {
     let behind = if proxy.generation < proxy.wanted { format!(" (should be {})", proxy.wanted) } else { String::new() };
+    let leaving: Vec<String> = proxy.leaving.iter().map(u32::to_string).collect();
+    let leaving = match leaving.as_slice() {
+        [] => String::new(),
+        some => format!(" · finishing what it had before: process {}", some.join(", ")),
+    };
+    let outdated = proxy.outdated.as_ref().map(|note| format!("\n  {} {note}", style("note:").yellow()));
     format!(
-        "proxy · process {} since {} · {} · {} connections · table {}{behind}",
+        "proxy · process {} since {} · {} · {} connections · table {}{behind}{leaving}{}",
         proxy.pid,
         time::moment(proxy.started),
         memory(proxy.memory),
         time::number(proxy.connections),
-        proxy.generation
+        proxy.generation,
+        outdated.unwrap_or_default()
     )
 }
 

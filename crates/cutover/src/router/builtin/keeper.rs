@@ -2,6 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Weak;
 use std::sync::atomic::Ordering;
@@ -21,16 +22,28 @@ const FIRST_ANSWER: Duration = Duration::from_secs(10);
 /// The pause between two tries to reach it. Short: this is part of the time in which nobody serves.
 const TRY_AGAIN: Duration = Duration::from_millis(2);
 
+/// How long a proxy that a service manager watches is left to that when it is gone.
+const SUPERVISED: Duration = Duration::from_secs(5);
+
+/// How often is looked whether another process has become the proxy.
+const LOOK_FOR_ANOTHER: Duration = Duration::from_millis(500);
+
 /// The pause after a start that failed.
 const START_AGAIN: Duration = Duration::from_millis(500);
 
 impl BuiltinRouter {
     /// Finds the proxy that runs, or starts one.
     pub(super) async fn find_or_start(&self) -> Result<ProcessId, Failure> {
-        if let Some(found) = self.info().await.and_then(|info| process(&info)) {
-            return Ok(found);
+        let begun = Instant::now();
+        loop {
+            if let Some(found) = self.info().await.and_then(|info| process(&info)) {
+                return Ok(found);
+            }
+            if !self.supervised.load(Ordering::Relaxed) || begun.elapsed() > SUPERVISED {
+                return self.start_process().await;
+            }
+            tokio::time::sleep(TRY_AGAIN).await;
         }
-        self.start_process().await
     }
 
     async fn start_process(&self) -> Result<ProcessId, Failure> {
@@ -71,9 +84,10 @@ impl BuiltinRouter {
 
 /// Waits for the proxy's end and starts it again, as long as somebody holds the router.
 pub(super) async fn keep(router: Weak<BuiltinRouter>, first: ProcessId, returns: mpsc::UnboundedSender<Return>) {
+    let Some(directory) = router.upgrade().map(|router| router.directory.clone()) else { return };
     let mut process = first;
     loop {
-        wait_for_end(process).await;
+        process = end_of_the_last(&directory, process).await;
         let gone = Instant::now();
         let Some(router) = router.upgrade() else { return };
         let in_hand = router.in_hand.swap(0, Ordering::Relaxed);
@@ -91,6 +105,30 @@ pub(super) async fn keep(router: Weak<BuiltinRouter>, first: ProcessId, returns:
             return;
         }
     }
+}
+
+/// Waits until the proxy is gone, whoever that is by then: one that runs may be replaced by another process, and then finishes
+/// what it has for a while.
+async fn end_of_the_last(directory: &Path, mut process: ProcessId) -> ProcessId {
+    loop {
+        let ended = tokio::time::timeout(LOOK_FOR_ANOTHER, wait_for_end(process)).await.is_ok();
+        match named_by_lock(directory).filter(|pid| *pid != process.pid) {
+            Some(other) => match ProcessId::of(other).filter(|other| other.lives()) {
+                Some(other) => {
+                    tracing::info!("process {} is the proxy now, in place of process {}", other.pid, process.pid);
+                    process = other;
+                }
+                None => return process,
+            },
+            None if ended => return process,
+            None => {}
+        }
+    }
+}
+
+/// The process that holds the proxy's directory, by its own account.
+fn named_by_lock(directory: &Path) -> Option<i32> {
+    std::fs::read_to_string(directory.join("proxy.lock")).ok()?.trim().parse().ok()
 }
 
 async fn wait_for_end(process: ProcessId) {

@@ -1,14 +1,14 @@
 //! cutover's own proxy as the router: a process of its own, spoken to over its socket.
 //!
 //! The agent starts it, and starts it again when it dies; it never ends it. A proxy that runs already, started by an earlier
-//! agent, is taken over as it is.
+//! agent, is taken over as it is. One that was replaced by another process (`cutover proxy upgrade`) is not missed.
 
 mod keeper;
 mod look;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -29,6 +29,8 @@ pub struct BuiltinRouter {
     client: Client,
     /// Requests and streams in hand when it was last asked.
     in_hand: AtomicU64,
+    /// Whether a service manager starts it again.
+    supervised: AtomicBool,
     returns: Mutex<mpsc::UnboundedReceiver<Return>>,
 }
 
@@ -38,7 +40,8 @@ impl BuiltinRouter {
         let (to, returns) = mpsc::unbounded_channel();
         let client = Client::new(directory.join("proxy.sock"));
         let (in_hand, returns) = (AtomicU64::new(0), Mutex::new(returns));
-        let router = Arc::new(Self { directory, executable, client, in_hand, returns });
+        let supervised = AtomicBool::new(false);
+        let router = Arc::new(Self { directory, executable, client, in_hand, supervised, returns });
         let process = router.find_or_start().await?;
         tokio::spawn(keeper::keep(Arc::downgrade(&router), process, to));
         Ok(router)
@@ -46,7 +49,9 @@ impl BuiltinRouter {
 
     /// Who the proxy is; `None` if it does not answer.
     pub async fn info(&self) -> Option<Info> {
-        self.client.info().await.ok()
+        let info = self.client.info().await.ok()?;
+        self.supervised.store(info.supervised, Ordering::Relaxed);
+        Some(info)
     }
 }
 

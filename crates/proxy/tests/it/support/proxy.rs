@@ -1,14 +1,17 @@
 //! The proxy as a process.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use cutover_core::Generation;
 use cutover_core::stats::{ServiceStats, Stats, TargetStats};
 use cutover_core::table::{Listener, Service, Table};
-use cutover_proxy::client::{Client, ClientError};
+use cutover_proxy::client::{Client, ClientError, Upgrade, Upgraded};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tempfile::TempDir;
 
 use super::client::Conn;
@@ -21,6 +24,7 @@ pub struct Proxy {
     dir: TempDir,
     runtime: tokio::runtime::Runtime,
     generation: Cell<u64>,
+    successors: RefCell<Vec<OwnedFd>>,
     /// A free address to listen on.
     pub address: SocketAddr,
 }
@@ -42,7 +46,8 @@ impl Proxy {
     pub fn start_in(dir: TempDir) -> Self {
         let child = spawn(dir.path());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let proxy = Self { child, dir, runtime, generation: Cell::new(0), address: free_address() };
+        let (generation, successors) = (Cell::new(0), RefCell::default());
+        let proxy = Self { child, dir, runtime, generation, successors, address: free_address() };
         until("the proxy answers", || proxy.ask(|client| async move { client.info().await }).is_ok());
         proxy
     }
@@ -71,6 +76,30 @@ impl Proxy {
             self.generation.set(generation.0);
         }
         result
+    }
+
+    /// Is replaced by another process of the same program.
+    pub fn upgrade(&self) -> Upgraded {
+        let upgraded = self.upgrade_to(&std::env::current_exe().unwrap(), Duration::from_secs(10)).unwrap();
+        self.note(upgraded.to);
+        upgraded
+    }
+
+    /// Is to be replaced by this program.
+    pub fn upgrade_to(&self, binary: &Path, within: Duration) -> Result<Upgraded, ClientError> {
+        let within_ms = within.as_millis().try_into().unwrap();
+        let upgrade = Upgrade { binary: binary.to_owned(), within_ms, streams_ms: 3_600_000 };
+        self.ask(|client| async move { client.upgrade(&upgrade).await })
+    }
+
+    /// Another process that ends with the test.
+    pub fn note(&self, pid: u32) {
+        self.successors.borrow_mut().extend(pidfd_open(number(pid), PidfdFlags::empty()));
+    }
+
+    /// The process that is the proxy now.
+    pub fn current(&self) -> u32 {
+        self.ask(|client| async move { client.info().await }).unwrap().pid
     }
 
     /// All counters.
@@ -104,9 +133,8 @@ impl Proxy {
     }
 
     /// Sends a signal.
-    pub fn signal(&self, signal: rustix::process::Signal) {
-        let pid = rustix::process::Pid::from_raw(self.child.id().cast_signed()).unwrap();
-        rustix::process::kill_process(pid, signal).unwrap();
+    pub fn signal(&self, signal: Signal) {
+        kill(self.child.id(), signal);
     }
 
     /// Waits for its end.
@@ -137,18 +165,35 @@ impl Proxy {
 
 /// Starts a proxy process.
 pub fn spawn(state: &Path) -> Child {
-    Command::new(std::env::current_exe().unwrap())
+    command(state).spawn().unwrap()
+}
+
+/// A proxy process, not yet started.
+pub fn command(state: &Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
         .args(["--exact", "proxy_process", "--nocapture"])
         .env("CUTOVER_TEST_STATE", state)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
+        .stderr(Stdio::piped());
+    command
+}
+
+fn number(pid: u32) -> Pid {
+    Pid::from_raw(pid.cast_signed()).unwrap()
+}
+
+/// Sends a signal to a process that is known to run.
+pub fn kill(pid: u32, signal: Signal) {
+    rustix::process::kill_process(number(pid), signal).unwrap();
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
+        for successor in self.successors.borrow().iter() {
+            let _ = pidfd_send_signal(successor, Signal::KILL);
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
