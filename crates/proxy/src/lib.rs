@@ -33,8 +33,10 @@ mod live;
 mod route;
 mod run;
 mod serve;
+mod socket;
 mod stream;
 mod tcp;
+pub mod tls;
 mod upstream;
 mod worker;
 

@@ -74,7 +74,10 @@ pub fn run(options: Options) -> Result<(), ProxyError> {
         let control = Arc::new(Control::new(state.clone(), shared, workers));
         control.resume(table).await.map_err(|problem| ProxyError::Table(problem.message))?;
         let serving = tokio::spawn(server::serve(control.clone(), socket(&state).map_err(state_error)?));
+        let watched = control.clone();
+        let watching = tokio::spawn(async move { watched.certificates.watch().await });
         signals.or_asked(&control).await;
+        watching.abort();
         serving.abort();
         let _ = fs::remove_file(state.join(SOCKET));
         if tokio::time::timeout(FINISH, control.finish()).await.is_err() {

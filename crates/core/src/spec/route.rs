@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::NginxRoute;
 use crate::table::{Balance, Limits, Network};
+use crate::tls::TlsSpec;
 
 /// Who sends traffic to a service, and which.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +34,9 @@ pub struct ProxyRoute {
     /// Another address, where a release can be looked at while it is being deployed; HTTP only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preview: Option<SocketAddr>,
+    /// TLS at the listening address; the preview has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsSpec>,
 }
 
 /// What a route carries.

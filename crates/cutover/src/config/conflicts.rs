@@ -63,6 +63,15 @@ impl Pairs<'_> {
             let message = format!("{name} and {other} both take {host}, path {path}, on {listen}");
             self.conflict(second.listen_at, message, "tell them apart by hosts or path");
         }
+        if a.tls.is_some() != b.tls.is_some() {
+            let (with, without) = if b.tls.is_some() { (name, other) } else { (other, name) };
+            let message = format!("{with} and {without} share {listen}, {with} by TLS and {without} without");
+            self.conflict(
+                second.listen_at,
+                message,
+                "an address can do only one: give both TLS, or an address of their own",
+            );
+        }
         if !same_set(&a.trusted, &b.trusted) {
             let message = format!("{name} and {other} share {listen} but trust different peers");
             self.conflict(

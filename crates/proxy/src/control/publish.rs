@@ -14,6 +14,7 @@ use super::{Kind, Problem};
 use crate::bind::bind;
 use crate::check::check;
 use crate::disk;
+use crate::tls::certificates::Certificates;
 use crate::worker::Shared;
 use crate::worker::order::Order;
 
@@ -24,6 +25,8 @@ pub struct Control {
     pub shared: Arc<Shared>,
     /// Rings when the process is asked to quit.
     pub quit: Notify,
+    /// The certificates in use.
+    pub certificates: Certificates,
     state: PathBuf,
     workers: Vec<mpsc::UnboundedSender<Order>>,
     listening: Mutex<HashMap<SocketAddr, TcpListener>>,
@@ -32,7 +35,8 @@ pub struct Control {
 impl Control {
     /// Over these workers, with tables kept in `state`.
     pub fn new(state: PathBuf, shared: Arc<Shared>, workers: Vec<mpsc::UnboundedSender<Order>>) -> Self {
-        Self { shared, quit: Notify::new(), state, workers, listening: Mutex::default() }
+        let certificates = Certificates::new(state.clone());
+        Self { shared, quit: Notify::new(), certificates, state, workers, listening: Mutex::default() }
     }
 
     /// The generation that is served.
@@ -44,6 +48,8 @@ impl Control {
     pub async fn resume(&self, table: Table) -> Result<(), Problem> {
         let mut listening = self.listening.lock().await;
         self.verify(&table)?;
+        // The others must be served, whatever became of one certificate.
+        let _ = self.certificates.prepare(&table, true);
         // Traffic must come back after a crash, whoever has taken the address of a preview meanwhile.
         let new = self.listen(&table, &listening, |_| true)?;
         self.show(table, new, &mut listening).await;
@@ -62,6 +68,8 @@ impl Control {
             return Err(self.outdated(generation));
         }
         self.verify(&table)?;
+        let unusable = |wrong: Vec<String>| self.problem(Kind::Invalid, wrong.join("; "));
+        self.certificates.prepare(&table, false).map_err(unusable)?;
         let known = |address| current.spec.listeners.iter().any(|listener| listener.address == address);
         let new = self.listen(&table, &listening, known)?;
         disk::store(&self.state, &table)
@@ -112,7 +120,8 @@ impl Control {
         listening: &mut HashMap<SocketAddr, TcpListener>,
     ) {
         listening.retain(|address, _| table.listeners.iter().any(|listener| listener.address == *address));
-        self.shared.live.publish(table);
+        let doors = self.certificates.show(&table);
+        self.shared.live.publish(table, &doors);
         let done: Vec<_> = self.workers.iter().map(|worker| apply(worker, &new)).collect();
         listening.extend(new);
         for done in done {

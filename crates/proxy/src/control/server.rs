@@ -112,6 +112,7 @@ fn stats(control: &Control) -> Stats {
         connections: shared.connections.load(std::sync::atomic::Ordering::Relaxed),
         services: shared.live.services().iter().map(|s| s.counts.stats(&s.spec.name, now)).collect(),
         targets: shared.live.targets().iter().map(|target| target.stats()).collect(),
+        certificates: control.certificates.stats(),
     }
 }
 

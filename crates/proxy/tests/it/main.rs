@@ -20,6 +20,8 @@ mod streams;
 mod strict;
 mod support;
 mod tcp;
+mod tls;
+mod tls_life;
 
 /// Not a test: the process that the tests start. It is this same program, called with a state directory in its environment.
 #[test]
