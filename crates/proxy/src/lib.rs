@@ -28,6 +28,7 @@ mod check;
 mod control;
 mod disk;
 mod http;
+mod http2;
 mod inbox;
 mod live;
 mod route;

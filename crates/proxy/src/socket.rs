@@ -1,17 +1,19 @@
-//! A client's socket: plain, or in TLS. What is served over it is the same code, and a plain one costs one comparison more.
+//! A client's socket: plain, in TLS, or a stream of HTTP/2. What is served over it is the same code, and a plain one costs one
+//! comparison more.
 //!
 //! **Rule for writers:** a write that was not taken is tried again with the same bytes, perhaps with more behind them, or not at
 //! all. TLS may have taken them into its next record by then. All writers here do: they keep what was not taken.
 
 use std::io;
-use std::os::fd::AsFd;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 
+use crate::http2::stream::Stream;
 use crate::tls::stream::Secured;
 
 /// A client's socket.
@@ -21,6 +23,8 @@ pub enum Socket {
     Plain(TcpStream),
     /// In TLS, after the handshake.
     Tls(Box<Secured>),
+    /// A stream of HTTP/2, which reads and writes as HTTP/1.1 would.
+    Stream(Rc<Stream>),
 }
 
 /// What reads from a socket while something else writes to it.
@@ -30,6 +34,8 @@ pub enum Reader<'a> {
     Plain(ReadHalf<'a>),
     /// In TLS.
     Tls(&'a Secured),
+    /// A stream of HTTP/2.
+    Stream(&'a Stream),
 }
 
 /// What writes to a socket while something else reads from it.
@@ -39,6 +45,8 @@ pub enum Writer<'a> {
     Plain(WriteHalf<'a>),
     /// In TLS.
     Tls(&'a Secured),
+    /// A stream of HTTP/2.
+    Stream(&'a Stream),
 }
 
 impl Socket {
@@ -51,20 +59,26 @@ impl Socket {
                 (Reader::Plain(reader), Writer::Plain(writer))
             }
             Self::Tls(tls) => (Reader::Tls(tls), Writer::Tls(tls)),
+            Self::Stream(stream) => (Reader::Stream(stream), Writer::Stream(stream)),
         }
     }
 
     /// Whether what passes here is encrypted.
     #[inline]
     pub fn is_secure(&self) -> bool {
-        matches!(self, Self::Tls(_))
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(_) => true,
+            Self::Stream(stream) => stream.secure,
+        }
     }
 
-    /// The connection below.
-    pub fn tcp(&self) -> &TcpStream {
+    /// The connection below, if it is for this alone.
+    pub fn tcp(&self) -> Option<&TcpStream> {
         match self {
-            Self::Plain(tcp) => tcp,
-            Self::Tls(tls) => tls.tcp(),
+            Self::Plain(tcp) => Some(tcp),
+            Self::Tls(tls) => Some(tls.tcp()),
+            Self::Stream(_) => None,
         }
     }
 
@@ -73,6 +87,7 @@ impl Socket {
         match self {
             Self::Plain(tcp) => tcp.try_write(bytes),
             Self::Tls(tls) => tls.try_write(bytes),
+            Self::Stream(stream) => stream.try_write(bytes),
         }
     }
 
@@ -82,16 +97,10 @@ impl Socket {
         if let Self::Tls(tls) = self {
             tls.sever();
         }
-        if abruptly {
+        if let Some(tcp) = self.tcp().filter(|_| abruptly) {
             // An orderly end would say "this was all" (RFC 9112, 8): only a reset does not.
-            let _ = self.tcp().set_zero_linger();
+            let _ = tcp.set_zero_linger();
         }
-    }
-}
-
-impl AsFd for Socket {
-    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.tcp().as_fd()
     }
 }
 
@@ -101,6 +110,7 @@ impl AsyncRead for Socket {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
             Self::Tls(tls) => tls.poll_read(cx, buf),
+            Self::Stream(stream) => stream.poll_read(cx, buf),
         }
     }
 }
@@ -111,6 +121,7 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
             Self::Tls(tls) => tls.poll_write(cx, bytes),
+            Self::Stream(stream) => stream.poll_write(cx, bytes),
         }
     }
 
@@ -118,6 +129,7 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
             Self::Tls(tls) => tls.poll_flush(cx),
+            Self::Stream(stream) => stream.poll_flush(cx),
         }
     }
 
@@ -125,6 +137,7 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Self::Tls(tls) => tls.poll_shutdown(cx),
+            Self::Stream(stream) => stream.poll_flush(cx),
         }
     }
 }
@@ -135,6 +148,7 @@ impl AsyncRead for Reader<'_> {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
             Self::Tls(tls) => tls.poll_read(cx, buf),
+            Self::Stream(stream) => stream.poll_read(cx, buf),
         }
     }
 }
@@ -145,6 +159,7 @@ impl AsyncWrite for Writer<'_> {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
             Self::Tls(tls) => tls.poll_write(cx, bytes),
+            Self::Stream(stream) => stream.poll_write(cx, bytes),
         }
     }
 
@@ -152,6 +167,7 @@ impl AsyncWrite for Writer<'_> {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
             Self::Tls(tls) => tls.poll_flush(cx),
+            Self::Stream(stream) => stream.poll_flush(cx),
         }
     }
 
@@ -159,6 +175,7 @@ impl AsyncWrite for Writer<'_> {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Self::Tls(tls) => tls.poll_shutdown(cx),
+            Self::Stream(stream) => stream.poll_flush(cx),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use cutover::config::{Config, ConfigErrors, Surroundings, load_in};
 
@@ -16,6 +17,7 @@ impl Folder {
         let folder = Self(tempfile::tempdir().expect("a temporary folder"));
         folder.file("target/app.jar", "not really a jar");
         folder.file(".env", "API_KEY=hunter2\n");
+        folder.certificate("web", &["shop.example.com", "*.example.org"], 90);
         for program in ["smoke.sh", "server", "bin/java", "bin/python3", "bin/node", "bin/sh", "bin/psql"] {
             folder.file(program, "#!/bin/true\n");
             let path = folder.path().join(program);
@@ -34,6 +36,24 @@ impl Folder {
         let path = self.path().join(name);
         fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
         fs::write(path, content).expect("a file");
+    }
+
+    /// Writes a certificate that is good from the day before yesterday until so many days from now, and its key, as `NAME.pem` and
+    /// `NAME.key`.
+    pub fn certificate(&self, name: &str, hosts: &[&str], days: i64) {
+        let hosts = hosts.iter().map(|host| (*host).to_owned()).collect::<Vec<_>>();
+        let mut params = rcgen::CertificateParams::new(hosts).expect("names");
+        let now = std::time::SystemTime::now();
+        let day = Duration::from_secs(86_400);
+        let shift = |days: i64| match u32::try_from(days) {
+            Ok(days) => now + days * day + day / 2,
+            Err(_) => now - u32::try_from(-days).expect("few days") * day,
+        };
+        (params.not_before, params.not_after) = (shift(-2).into(), shift(days).into());
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let signed = params.self_signed(&key).expect("a certificate");
+        self.file(&format!("{name}.pem"), signed.pem());
+        self.file(&format!("{name}.key"), key.serialize_pem());
     }
 
     /// The caller: in this folder, with programs in its `bin`.

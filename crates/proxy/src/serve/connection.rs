@@ -12,6 +12,8 @@ use tokio::io::AsyncWriteExt;
 use super::refuse::Refusal;
 use super::request;
 use crate::http::head::{MAX_HEAD, Scan};
+use crate::http2;
+use crate::http2::rewound::Rewound;
 use crate::inbox::Inbox;
 use crate::socket::Socket;
 use crate::worker::Worker;
@@ -31,6 +33,9 @@ const RETIRE: Duration = Duration::from_millis(500);
 /// reset the connection, and the reset could overtake the answer.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 1 << 20;
+
+/// How HTTP/2 begins (RFC 9113, 3.4), as far as it can be mistaken for a request.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n";
 
 /// A client's connection.
 #[derive(Debug)]
@@ -63,7 +68,14 @@ pub enum Next {
 /// Serves a connection to its end.
 pub async fn serve(worker: &Rc<Worker>, stream: Socket, slot: Rc<Slot>, peer: SocketAddr) {
     let mut client = Client::new(worker, stream, slot, peer);
+    let mut first = true;
     while client.awaits_request().await {
+        if std::mem::take(&mut first) && client.inbox.data().starts_with(PREFACE) {
+            let Client { stream, inbox, slot, .. } = client;
+            let secure = stream.is_secure();
+            let begun = Rewound { inbox, stream };
+            return Box::pin(http2::connection::serve(worker, begun, secure, slot, peer)).await;
+        }
         let mut scratch = worker.stock.scratch();
         let next = client.one(&mut scratch).await;
         worker.stock.give_scratch(scratch);

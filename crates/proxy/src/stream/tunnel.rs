@@ -59,7 +59,7 @@ pub async fn run(
     client.inbox.release(&worker.stock);
     target.inbox.release(&worker.stock);
     let (client, target) = (client.stream, target.stream);
-    notice_death(client.tcp());
+    client.tcp().into_iter().for_each(notice_death);
     notice_death(target);
     let ordered = {
         let (mut client_read, mut client_write) = client.split();

@@ -27,10 +27,10 @@ use super::pair::Pair;
 use super::ticket::Tickets;
 
 /// How often files are looked at. Two system calls for each file, and none while there is none.
-const LOOK: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(500);
 
 /// How many looks lie between two thoughts about new ticket keys.
-const ROTATE: u32 = 600;
+const ROTATE: u32 = 1200;
 
 /// The TLS of each listener that has some.
 pub type Doors = HashMap<SocketAddr, Arc<Door>>;
@@ -225,7 +225,7 @@ impl Certificates {
         config.ticketer =
             self.tickets.get_or_init(|| Arc::new(Tickets::of_state(&self.state))).clone() as Arc<dyn ProducesTickets>;
         if *speaks == Speaks::Http {
-            config.alpn_protocols = vec![b"http/1.1".to_vec()];
+            config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         }
         Arc::new(config)
     }

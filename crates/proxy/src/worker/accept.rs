@@ -16,7 +16,7 @@ use crate::socket::Socket;
 use crate::tls::door::Door;
 use crate::tls::handshake::{self, Greeted};
 use crate::tls::stream::Secured;
-use crate::{serve, tcp};
+use crate::{http2, serve, tcp};
 
 /// How long accepting rests when the process is out of descriptors or memory.
 const REST: Duration = Duration::from_millis(50);
@@ -56,11 +56,17 @@ async fn connection(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, add
     let slot = worker.clock.slot(address);
     let socket = match door {
         None => Socket::Plain(stream),
-        Some(door) => match secure(&worker, &door, stream, &slot, peer).await {
+        Some(door) => match Box::pin(secure(&worker, &door, stream, &slot, peer)).await {
             Some(secured) => Socket::Tls(secured),
             None => return,
         },
     };
+    if let Socket::Tls(tls) = &socket
+        && tls.speaks(b"h2")
+    {
+        // Boxed, here and below, so that a plain connection does not carry the room for it.
+        return Box::pin(http2::connection::serve(&worker, socket, true, slot, peer)).await;
+    }
     match tcp {
         Some(service) => tcp::serve(&worker, socket, slot, peer.ip(), service).await,
         None => serve::connection::serve(&worker, socket, slot, peer).await,

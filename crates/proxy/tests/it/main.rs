@@ -11,6 +11,8 @@ mod control;
 mod drain;
 mod headers;
 mod hold;
+mod http2;
+mod http2_strict;
 mod limits;
 mod pin;
 mod process;

@@ -22,7 +22,7 @@ pub(super) fn read(route: &Reader, place: &Place, listen: Option<SocketAddr>, ki
     if !reader.is_written() {
         return None;
     }
-    let path = |key| file(&reader, place, key);
+    let path = |key| reader.plain(key).map(|path| place.resolve(path.value));
     let (certificate, key) = (path("certificate"), path("key"));
     let minimum = reader.one_of("minimum", &[("1.2", TlsVersion::V12), ("1.3", TlsVersion::V13)]).unwrap_or_default();
     let (redirect, hsts) = (redirect(&reader, listen), reader.duration("hsts", Zero::Allowed));
@@ -34,16 +34,6 @@ pub(super) fn read(route: &Reader, place: &Place, listen: Option<SocketAddr>, ki
     let (certificate, key) = (certificate?, key?);
     look(&reader, &certificate, &key, kind);
     Some(TlsSpec { from: CertificateFrom::Files { certificate, key }, minimum, redirect, hsts })
-}
-
-fn file(reader: &Reader, place: &Place, key: &str) -> Option<PathBuf> {
-    if !reader.has(key) {
-        let message = format!("{}: missing", reader.path_of(key));
-        reader
-            .mistake(reader.at, message)
-            .hint("name a file in PEM: the certificate with its chain, and its private key");
-    }
-    reader.plain(key).map(|path| place.resolve(path.value))
 }
 
 fn redirect(reader: &Reader, listen: Option<SocketAddr>) -> Option<SocketAddr> {

@@ -138,6 +138,16 @@ impl Conn {
         self.unread.drain(..count).collect()
     }
 
+    /// Reads so many bytes; none if the connection ends before.
+    pub fn try_exactly(&mut self, count: usize) -> Option<Vec<u8>> {
+        while self.unread.len() < count {
+            if !self.more() {
+                return None;
+            }
+        }
+        Some(self.unread.drain(..count).collect())
+    }
+
     /// Reads until the connection ends; an error if it was reset.
     pub fn rest(&mut self) -> std::io::Result<Vec<u8>> {
         match &mut self.tls {
