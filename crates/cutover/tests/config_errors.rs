@@ -226,7 +226,7 @@ fn a_certificate_is_looked_at_before_it_is_used() {
     folder.certificate("soon", &["a"], 20);
     expect(
         &said("soon.pem", "soon.key"),
-        "warning: cutover.toml:6:23: service.web.route.tls.certificate: the certificate expires on",
+        "warning: cutover.toml:7:23: service.web.route.tls.certificate: the certificate expires on",
     );
     folder.certificate("other", &["a"], 90);
     expect(

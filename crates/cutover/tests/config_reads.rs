@@ -137,7 +137,7 @@ fn tls_has_absolute_paths_and_what_goes_with_them() {
     let tls = |more: &str| {
         let lines = format!("certificate = \"web.pem\"\nkey = \"./web.key\"\n{more}");
         let route = "[service.web.route]\nlisten = 443\nhosts = [\"shop.example.com\"]";
-        proxy(&one(&folder, &format!("{SMALL}{route}\n[service.web.route.tls]\n{lines}"), None)).tls.unwrap()
+        *proxy(&one(&folder, &format!("{SMALL}{route}\n[service.web.route.tls]\n{lines}"), None)).tls.unwrap()
     };
     let from =
         CertificateFrom::Files { certificate: folder.path().join("web.pem"), key: folder.path().join("web.key") };

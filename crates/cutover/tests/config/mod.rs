@@ -1,10 +1,11 @@
 //! A folder with a configuration in it, for the tests of the reader.
 
+mod certificate;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::Duration;
 
 use cutover::config::{Config, ConfigErrors, Surroundings, load_in};
 
@@ -38,22 +39,9 @@ impl Folder {
         fs::write(path, content).expect("a file");
     }
 
-    /// Writes a certificate that is good from the day before yesterday until so many days from now, and its key, as `NAME.pem` and
-    /// `NAME.key`.
+    /// Writes a certificate that is good until so many days from now, and its key, as `NAME.pem` and `NAME.key`.
     pub fn certificate(&self, name: &str, hosts: &[&str], days: i64) {
-        let hosts = hosts.iter().map(|host| (*host).to_owned()).collect::<Vec<_>>();
-        let mut params = rcgen::CertificateParams::new(hosts).expect("names");
-        let now = std::time::SystemTime::now();
-        let day = Duration::from_secs(86_400);
-        let shift = |days: i64| match u32::try_from(days) {
-            Ok(days) => now + days * day + day / 2,
-            Err(_) => now - u32::try_from(-days).expect("few days") * day,
-        };
-        (params.not_before, params.not_after) = (shift(-2).into(), shift(days).into());
-        let key = rcgen::KeyPair::generate().expect("a key");
-        let signed = params.self_signed(&key).expect("a certificate");
-        self.file(&format!("{name}.pem"), signed.pem());
-        self.file(&format!("{name}.key"), key.serialize_pem());
+        certificate::write(self.path(), name, hosts, days);
     }
 
     /// The caller: in this folder, with programs in its `bin`.

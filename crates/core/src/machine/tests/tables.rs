@@ -120,11 +120,13 @@ fn services_by_tls_share_an_address_and_bring_their_certificates() {
         route.listen = listen.parse().unwrap();
         let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
         route.kind = RouteKind::Http { hosts, path: path.to_owned() };
-        route.tls = pair.map(|pair| TlsSpec {
-            from: CertificateFrom::Files { certificate: pair.into(), key: pair.into() },
-            minimum: TlsVersion::V12,
-            redirect: Some("0.0.0.0:80".parse().unwrap()),
-            hsts: Some(Duration::from_secs(60)),
+        route.tls = pair.map(|pair| {
+            Box::new(TlsSpec {
+                from: CertificateFrom::Files { certificate: pair.into(), key: pair.into() },
+                minimum: TlsVersion::V12,
+                redirect: Some("0.0.0.0:80".parse().unwrap()),
+                hsts: Some(Duration::from_secs(60)),
+            })
         });
         spec.route.unwrap()
     };

@@ -3,7 +3,7 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use cutover_core::Timestamp;
@@ -17,7 +17,12 @@ use super::route::address;
 use crate::config::reader::{Reader, Zero};
 
 /// Reads the `tls` table of a route that carries this.
-pub(super) fn read(route: &Reader, place: &Place, listen: Option<SocketAddr>, kind: &RouteKind) -> Option<TlsSpec> {
+pub(super) fn read(
+    route: &Reader,
+    place: &Place,
+    listen: Option<SocketAddr>,
+    kind: &RouteKind,
+) -> Option<Box<TlsSpec>> {
     let reader = route.section("tls");
     if !reader.is_written() {
         return None;
@@ -33,7 +38,7 @@ pub(super) fn read(route: &Reader, place: &Place, listen: Option<SocketAddr>, ki
     }
     let (certificate, key) = (certificate?, key?);
     look(&reader, &certificate, &key, kind);
-    Some(TlsSpec { from: CertificateFrom::Files { certificate, key }, minimum, redirect, hsts })
+    Some(Box::new(TlsSpec { from: CertificateFrom::Files { certificate, key }, minimum, redirect, hsts }))
 }
 
 fn redirect(reader: &Reader, listen: Option<SocketAddr>) -> Option<SocketAddr> {
@@ -48,7 +53,7 @@ fn redirect(reader: &Reader, listen: Option<SocketAddr>) -> Option<SocketAddr> {
 }
 
 /// Says what is wrong with the files.
-fn look(reader: &Reader, certificate: &std::path::Path, key: &std::path::Path, kind: &RouteKind) {
+fn look(reader: &Reader, certificate: &Path, key: &Path, kind: &RouteKind) {
     match Pair::read(certificate, key) {
         Ok(pair) => judge(reader, &pair.facts, kind),
         // The proxy may run as somebody else. If it cannot read the file either, the agent says so before it deploys.
