@@ -17,6 +17,7 @@ pub mod rule;
 pub mod spec;
 pub mod stats;
 pub mod table;
+pub mod tls;
 pub mod unit;
 
 pub use failure::Failure;

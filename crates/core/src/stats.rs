@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::histogram::Histogram;
 use crate::id::{Generation, InstanceId, ServiceName};
+use crate::tls::CertificateStats;
 use crate::unit::Timestamp;
 
 /// One reading of all counters.
@@ -19,6 +20,9 @@ pub struct Stats {
     pub services: Vec<ServiceStats>,
     /// By instance; also those that left the table while they still had something to finish.
     pub targets: Vec<TargetStats>,
+    /// The certificates in use.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<CertificateStats>,
 }
 
 impl Stats {

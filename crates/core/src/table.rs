@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{Generation, InstanceId, ReleaseNo, ServiceName};
 use crate::pin::Pin;
 use crate::spec::NginxRoute;
+use crate::tls::Identity;
 use crate::unit::{ByteSize, duration};
 
 /// The whole table.
@@ -45,6 +46,9 @@ pub struct Listener {
     pub address: SocketAddr,
     /// What arrives there.
     pub traffic: Traffic,
+    /// The certificates, if it speaks TLS; empty if it does not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub identities: Vec<Identity>,
 }
 
 /// What a listener carries.
@@ -85,6 +89,12 @@ pub struct Route {
     pub path: String,
     /// Where they go.
     pub service: ServiceName,
+    /// If set, they are not sent there, but answered with the way to the same place by https at this port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub https: Option<u16>,
+    /// If set, an answer by TLS tells browsers to remember for so long that there is nothing here without it.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "duration::optional")]
+    pub hsts: Option<Duration>,
 }
 
 /// An address range in CIDR notation: `10.0.0.0/8`, `::1/128`, or a single address.

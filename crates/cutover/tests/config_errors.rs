@@ -196,6 +196,47 @@ fn the_route() {
 }
 
 #[test]
+fn tls() {
+    let head = "command = [\"./server\", \"{port}\"]\nready = { tcp = true }\n[service.web.route]\nlisten = 443\n";
+    let good = "certificate = \"web.pem\", key = \"web.key\"";
+    let cases = [
+        format!("{head}tls = {{}}"),
+        format!("{head}tls = {{ certificate = \"missing.pem\", key = \"web.key\" }}"),
+        format!("{head}tls = {{ certificate = \"web.key\", key = \"web.pem\" }}"),
+        format!("{head}tls = {{ certificate = \"web.pem\", key = \".env\" }}"),
+        format!("{head}tls = {{ {good}, minimum = \"1.1\", redirect = \":443\", hsts = \"1y\" }}"),
+        format!("{head}hosts = [\"shop.example.com\", \"www.example.com\", \"a.example.org\"]\ntls = {{ {good} }}"),
+        format!("{head}tcp = true\ntls = {{ {good}, redirect = 80, hsts = \"1d\" }}"),
+    ];
+    snapshot!(transcript(&cases.each_ref().map(String::as_str)));
+}
+
+/// Seen to fail with the end of a certificate not looked at.
+#[test]
+fn a_certificate_is_looked_at_before_it_is_used() {
+    let folder = Folder::new();
+    let said = |certificate: &str, key: &str| {
+        let route =
+            format!("[service.web.route]\nlisten = 443\ntls = {{ certificate = {certificate:?}, key = {key:?} }}");
+        shown(&folder, format!("{HEAD}command = [\"./server\", \"{{port}}\"]\nready = {{ tcp = true }}\n{route}"), None)
+    };
+    let expect = |said: &str, what: &str| assert!(said.contains(what), "{what:?} is not in {said}");
+    folder.certificate("expired", &["a"], -1);
+    expect(&said("expired.pem", "expired.key"), ".certificate: the certificate expired on 20");
+    folder.certificate("soon", &["a"], 20);
+    expect(
+        &said("soon.pem", "soon.key"),
+        "warning: cutover.toml:7:23: service.web.route.tls.certificate: the certificate expires on",
+    );
+    folder.certificate("other", &["a"], 90);
+    expect(
+        &said("web.pem", "other.key"),
+        "does not belong to the certificate in /app/web.pem (shop.example.com, *.example.org)",
+    );
+    assert_eq!(said("web.pem", "web.key"), "");
+}
+
+#[test]
 fn the_gate() {
     let cases = [
         "http = \"/\"\ntcp = true",
@@ -330,7 +371,23 @@ fn services_that_cannot_live_together() {
         pair("ports = [8081, 8082]\nroute = { listen = 8082 }", "route = { listen = 8081 }"),
         pair("route = { listen = 80, preview = 81 }", "route = { listen = \"127.0.0.1:81\", hosts = [\"a\"] }"),
         pair("ports = [8081, 8082]\nroute = { listen = 80, preview = 8082 }", "route = { listen = 8083 }"),
-        // These two can.
+        pair(
+            "route = { listen = 443, tls = { certificate = \"web.pem\", key = \"web.key\" } }",
+            "route = { listen = 443, path = \"/api\" }"
+        ),
+        pair(
+            "route = { listen = 443, tls = { certificate = \"web.pem\", key = \"web.key\", redirect = 80 } }",
+            "route = { listen = 80 }"
+        ),
+        pair(
+            "route = { listen = 443, tls = { certificate = \"web.pem\", key = \"web.key\", redirect = 80 } }",
+            "route = { listen = 80, tcp = true }"
+        ),
+        // These can.
+        pair(
+            "route = { listen = 443, tls = { certificate = \"web.pem\", key = \"web.key\", redirect = 80 } }",
+            "route = { listen = 80, hosts = [\"a\"] }"
+        ),
         pair("route = { listen = 80, hosts = [\"a\"] }", "route = { listen = 80 }"),
         pair("route = { listen = \"127.0.0.1:80\" }", "route = { listen = \"127.0.0.2:80\" }"),
     ]));

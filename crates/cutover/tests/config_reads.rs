@@ -131,6 +131,25 @@ fn addresses_and_paths_have_one_form() {
 }
 
 #[test]
+fn tls_has_absolute_paths_and_what_goes_with_them() {
+    use cutover_core::tls::{CertificateFrom, TlsSpec, TlsVersion};
+    let folder = Folder::new();
+    let tls = |more: &str| {
+        let lines = format!("certificate = \"web.pem\"\nkey = \"./web.key\"\n{more}");
+        let route = "[service.web.route]\nlisten = 443\nhosts = [\"shop.example.com\"]";
+        *proxy(&one(&folder, &format!("{SMALL}{route}\n[service.web.route.tls]\n{lines}"), None)).tls.unwrap()
+    };
+    let from =
+        CertificateFrom::Files { certificate: folder.path().join("web.pem"), key: folder.path().join("web.key") };
+    let plain = TlsSpec { from, minimum: TlsVersion::V12, redirect: None, hsts: None };
+    assert_eq!(tls(""), plain);
+    let all = tls("minimum = \"1.3\"\nredirect = \":80\"\nhsts = \"365d\"");
+    let redirect = Some("0.0.0.0:80".parse().unwrap());
+    let hsts = Some(Duration::from_secs(365 * 86_400));
+    assert_eq!(all, TlsSpec { minimum: TlsVersion::V13, redirect, hsts, ..plain });
+}
+
+#[test]
 fn a_canary_takes_requests_or_clients() {
     let folder = Folder::new();
     let by = |by: &str| {
@@ -242,6 +261,7 @@ fn with(section: &Section, key: &str, line: &str) -> String {
         ("service.NAME.route", "listen", "listen = 80"),
     ];
     const NGINX: &str = "service.NAME.route.nginx";
+    const TLS: &str = "service.NAME.route.tls";
     const METRIC: &str = "service.NAME.rollout.metric.NAME";
     const ROLLOUT: &str = "service.NAME.rollout";
     let needed = [
@@ -257,6 +277,8 @@ fn with(section: &Section, key: &str, line: &str) -> String {
             _ => (METRIC, "http", "http = \"http://localhost\""),
         },
         (NGINX, "file", "file = \"/etc/nginx/conf.d/web.conf\""),
+        (TLS, "certificate", "certificate = \"web.pem\""),
+        (TLS, "key", "key = \"web.key\""),
         match key {
             "variable" | "down" | "sites" => (NGINX, "file", "file = \"/etc/nginx/conf.d/web.conf\""),
             "value" => (NGINX, "variable", "variable = \"service_url\""),

@@ -28,6 +28,10 @@ pub struct Prefix {
     pub path: Vec<u8>,
     /// The service.
     pub service: Arc<LiveService>,
+    /// The port of the same by https, if that is all there is to say.
+    pub https: Option<u16>,
+    /// What browsers are to remember of TLS.
+    pub hsts: Option<Arc<str>>,
 }
 
 impl Router {
@@ -38,7 +42,8 @@ impl Router {
             let Some(service) = services.get(&route.service) else { continue };
             // "/shop/" means the same as "/shop", and "/" the same as nothing.
             let path = route.path.trim_end_matches('/').as_bytes().to_vec();
-            let prefix = Prefix { path, service: service.clone() };
+            let hsts = route.hsts.map(|time| format!("max-age={}", time.as_secs()).into());
+            let prefix = Prefix { path, service: service.clone(), https: route.https, hsts };
             for host in &route.hosts {
                 router.exact.entry(host.to_ascii_lowercase().into_bytes()).or_default().push(prefix.clone());
             }
@@ -77,7 +82,7 @@ impl Prefix {
 }
 
 /// The host without its port and without the dot that may end a name.
-fn without_port(host: &[u8]) -> &[u8] {
+pub fn without_port(host: &[u8]) -> &[u8] {
     let end = match host.iter().rposition(|&b| b == b':') {
         Some(colon) if !host[colon..].contains(&b']') => colon,
         _ => host.len(),
@@ -103,7 +108,8 @@ mod tests {
                 let spec = Service { name, balance, targets, hold, limits, pin, token };
                 let live = LiveService::new(spec, Arc::new(ServiceCounts::new(1)), vec![]);
                 services.insert(service.clone(), Arc::new(live));
-                Route { hosts: hosts.iter().map(|h| (*h).to_owned()).collect(), path: (*path).to_owned(), service }
+                let hosts = hosts.iter().map(|h| (*h).to_owned()).collect();
+                Route { hosts, path: (*path).to_owned(), service, https: None, hsts: None }
             })
             .collect();
         Router::new(&routes, &[], &services)

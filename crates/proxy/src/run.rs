@@ -100,6 +100,9 @@ pub fn run(options: Options) -> Result<(), ProxyError> {
         let control = if options.succeed { succeed(options).await } else { begin(options).await }?;
         let socket = main_socket(&control).map_err(ProxyError::Start)?;
         let serving = server::begin(control.clone(), Door::Main, socket);
+        let watched = control.clone();
+        // Also while it leaves: its clients may shake hands again.
+        tokio::spawn(async move { watched.certificates.watch().await });
         notify::ready(std::process::id());
         let departed = signals.or_asked_or_departed(&control).await;
         serving.abort();

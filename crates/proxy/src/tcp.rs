@@ -1,30 +1,30 @@
 //! TCP routes: a connection goes to one target as a whole, and counts as a stream there.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use cutover_core::pin::PinBy;
-use tokio::net::TcpStream;
 
 use crate::inbox::Inbox;
 use crate::live::service::LiveService;
 use crate::live::target::Claim;
 use crate::serve::claim::{NoClaim, Waiter};
+use crate::socket::Socket;
 use crate::stream::tunnel;
 use crate::upstream::connect::connect;
 use crate::worker::Worker;
+use crate::worker::clock::Slot;
 
 /// Serves a connection to its end. There is nobody to explain a refusal to: the connection is closed.
 pub async fn serve(
     worker: &Rc<Worker>,
-    mut stream: TcpStream,
+    mut stream: Socket,
+    slot: Rc<Slot>,
     peer: IpAddr,
-    listener: SocketAddr,
     mut service: Arc<LiveService>,
 ) {
-    let slot = worker.clock.slot(listener);
     let mut inbox = Inbox::default();
     let mut tried = Vec::new();
     // Nobody stands between: whoever connects is the client. Cookies and headers there are none.

@@ -219,5 +219,6 @@ fn route(name: &ServiceName, port: u16) -> RouteSpec {
         trusted: Vec::new(),
         limits: Limits::default(),
         preview: None,
+        tls: None,
     })
 }

@@ -8,6 +8,7 @@ use crate::id::{Generation, ReleaseNo, ServiceName};
 use crate::pin::{POINTS, Pin};
 use crate::spec::{ProxyRoute, RouteKind, RouteSpec};
 use crate::table::{Front, Hold, Limits, Listener, Mode, Route, Service, Table, Target, Traffic};
+use crate::tls::{Identity, TlsSpec};
 
 /// How much longer than the holds of a canary a cookie lives: it may be paused meanwhile.
 const COOKIE_MARGIN: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -55,6 +56,7 @@ impl Table {
     pub fn conflict(&self, name: &ServiceName, route: &ProxyRoute) -> Option<RouteConflict> {
         let mut others = self.listeners.clone();
         for listener in &mut others {
+            listener.identities.retain(|identity| identity.service != *name);
             if let Traffic::Http { routes, .. } = &mut listener.traffic {
                 routes.retain(|route| route.service != *name);
             }
@@ -65,7 +67,7 @@ impl Table {
         });
         let address = route.preview.map(|address| {
             let traffic = Traffic::Preview { service: name.clone(), release: None, trusted: Vec::new() };
-            Listener { address, traffic }
+            Listener { address, traffic, identities: Vec::new() }
         });
         let added = add_route(&mut others, name, route);
         added.and_then(|()| address.map_or(Ok(()), |preview| add_preview(&mut others, preview))).err()
@@ -88,7 +90,7 @@ fn preview(state: &ServiceState, route: &ProxyRoute) -> Option<Listener> {
         None => (route.preview?, None),
     };
     let traffic = Traffic::Preview { service: state.name.clone(), release, trusted: route.trusted.clone() };
-    Some(Listener { address, traffic })
+    Some(Listener { address, traffic, identities: Vec::new() })
 }
 
 fn add_preview(listeners: &mut Vec<Listener>, preview: Listener) -> Result<(), RouteConflict> {
@@ -102,35 +104,85 @@ fn add_preview(listeners: &mut Vec<Listener>, preview: Listener) -> Result<(), R
 }
 
 fn add_route(listeners: &mut Vec<Listener>, name: &ServiceName, spec: &ProxyRoute) -> Result<(), RouteConflict> {
-    let at = listeners.iter().position(|listener| overlaps(listener.address, spec.listen));
-    let traffic = match (&spec.kind, at.map(|at| &mut listeners[at])) {
-        (kind, None) => new_traffic(kind, name, spec),
-        (RouteKind::Http { hosts, path }, Some(Listener { address, traffic: Traffic::Http { routes, .. } }))
-            if *address == spec.listen =>
-        {
-            if let Some(taken) = routes.iter().find(|route| same(route, hosts, path)) {
-                let wanted = format!("{}{path} on {}", hosts.first().map_or("*", String::as_str), spec.listen);
-                return Err(RouteConflict { wanted, owner: taken.service.clone() });
-            }
-            routes.push(Route { hosts: hosts.clone(), path: path.clone(), service: name.clone() });
-            return Ok(());
-        }
-        (_, Some(listener)) => {
-            return Err(RouteConflict { wanted: spec.listen.to_string(), owner: owner(&listener.traffic, name) });
-        }
+    let identity = spec.tls.as_ref().map(|tls| identity(name, spec, tls));
+    let hsts = spec.tls.as_ref().and_then(|tls| tls.hsts);
+    let traffic = match &spec.kind {
+        RouteKind::Tcp => Traffic::Tcp { service: name.clone() },
+        RouteKind::Http { .. } => http(spec, Route { hsts, ..route(name, spec) }),
     };
-    listeners.push(Listener { address: spec.listen, traffic });
+    add_listener(
+        listeners,
+        name,
+        Listener { address: spec.listen, traffic, identities: identity.into_iter().collect() },
+    )?;
+    match spec.tls.as_ref().and_then(|tls| tls.redirect) {
+        Some(address) => add_listener(listeners, name, redirect(address, name, spec)),
+        None => Ok(()),
+    }
+}
+
+/// Adds a listener with one route, or its route to the one that is there.
+fn add_listener(listeners: &mut Vec<Listener>, name: &ServiceName, new: Listener) -> Result<(), RouteConflict> {
+    let address = new.address;
+    let Some(there) = listeners.iter_mut().find(|listener| overlaps(listener.address, address)) else {
+        listeners.push(new);
+        return Ok(());
+    };
+    let taken = |traffic: &Traffic| RouteConflict { wanted: address.to_string(), owner: owner(traffic, name) };
+    // By TLS or without it: an address cannot do both.
+    let alike = there.address == address && there.identities.is_empty() == new.identities.is_empty();
+    let (true, Traffic::Http { routes, .. }, Traffic::Http { routes: added, .. }) =
+        (alike, &mut there.traffic, new.traffic)
+    else {
+        return Err(taken(&there.traffic));
+    };
+    for new in &added {
+        if let Some(taken) = routes.iter().find(|route| same(route, &new.hosts, &new.path)) {
+            let wanted = format!("{}{} on {address}", new.hosts.first().map_or("*", String::as_str), new.path);
+            return Err(RouteConflict { wanted, owner: taken.service.clone() });
+        }
+    }
+    for new in new.identities {
+        if let Some((host, owner)) = there.identities.iter().find_map(|other| differ(other, &new)) {
+            return Err(RouteConflict { wanted: format!("the certificate for {host} on {address}"), owner });
+        }
+        there.identities.push(new);
+    }
+    routes.extend(added);
     Ok(())
 }
 
-fn new_traffic(kind: &RouteKind, name: &ServiceName, spec: &ProxyRoute) -> Traffic {
-    match kind {
-        RouteKind::Tcp => Traffic::Tcp { service: name.clone() },
-        RouteKind::Http { hosts, path } => Traffic::Http {
-            routes: vec![Route { hosts: hosts.clone(), path: path.clone(), service: name.clone() }],
-            trusted: spec.trusted.clone(),
-        },
+fn route(name: &ServiceName, spec: &ProxyRoute) -> Route {
+    let (hosts, path) = match &spec.kind {
+        RouteKind::Http { hosts, path } => (hosts.clone(), path.clone()),
+        RouteKind::Tcp => (Vec::new(), "/".to_owned()),
+    };
+    Route { hosts, path, service: name.clone(), https: None, hsts: None }
+}
+
+fn http(spec: &ProxyRoute, route: Route) -> Traffic {
+    Traffic::Http { routes: vec![route], trusted: spec.trusted.clone() }
+}
+
+/// Where the way to a route by TLS is told.
+fn redirect(address: SocketAddr, name: &ServiceName, spec: &ProxyRoute) -> Listener {
+    let traffic = http(spec, Route { https: Some(spec.listen.port()), ..route(name, spec) });
+    Listener { address, traffic, identities: Vec::new() }
+}
+
+fn identity(name: &ServiceName, spec: &ProxyRoute, tls: &TlsSpec) -> Identity {
+    let hosts = route(name, spec).hosts;
+    Identity { service: name.clone(), hosts, from: tls.from.clone(), minimum: tls.minimum }
+}
+
+/// A host for which two certificates are given, and who gave the first.
+fn differ(one: &Identity, other: &Identity) -> Option<(String, ServiceName)> {
+    if one.from == other.from && one.minimum == other.minimum {
+        return None;
     }
+    let any = one.hosts.is_empty() && other.hosts.is_empty();
+    let host = one.hosts.iter().find(|host| other.hosts.contains(host)).cloned();
+    host.or_else(|| any.then(|| "any host".to_owned())).map(|host| (host, one.service.clone()))
 }
 
 fn owner(traffic: &Traffic, fallback: &ServiceName) -> ServiceName {

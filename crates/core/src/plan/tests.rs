@@ -34,6 +34,7 @@ pub(crate) fn spec() -> ServiceSpec {
         trusted: vec![],
         limits: Limits::default(),
         preview: None,
+        tls: None,
     });
     ServiceSpec {
         name: name(),

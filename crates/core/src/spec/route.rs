@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::NginxRoute;
 use crate::table::{Balance, Limits, Network};
+use crate::tls::TlsSpec;
 
 /// Who sends traffic to a service, and which.
+#[expect(clippy::large_enum_variant, reason = "there is one for a service, and it is nearly always the large one")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RouteSpec {
@@ -33,6 +35,9 @@ pub struct ProxyRoute {
     /// Another address, where a release can be looked at while it is being deployed; HTTP only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preview: Option<SocketAddr>,
+    /// TLS at the listening address; the preview has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Box<TlsSpec>>,
 }
 
 /// What a route carries.

@@ -206,8 +206,9 @@ pub fn address(route: &RouteSpec) -> String {
         RouteKind::Tcp => format!("tcp://{}:{port}", here(route.listen.ip())),
         RouteKind::Http { hosts, path } => {
             let host = hosts.first().cloned().unwrap_or_else(|| here(route.listen.ip()));
-            let port = if port == 80 { String::new() } else { format!(":{port}") };
-            format!("http://{host}{port}{path}")
+            let (scheme, usual) = if route.tls.is_some() { ("https", 443) } else { ("http", 80) };
+            let port = if port == usual { String::new() } else { format!(":{port}") };
+            format!("{scheme}://{host}{port}{path}")
         }
     }
 }

@@ -20,6 +20,8 @@ pub(super) fn check(services: &[Read], source: &Source, findings: &Findings) {
             pairs.port_and_listener(first, second);
             pairs.port_and_listener(second, first);
             pairs.previews(first, second);
+            pairs.redirect(first, second);
+            pairs.redirect(second, first);
         }
         pairs.port_and_listener(second, second);
     }
@@ -63,6 +65,15 @@ impl Pairs<'_> {
             let message = format!("{name} and {other} both take {host}, path {path}, on {listen}");
             self.conflict(second.listen_at, message, "tell them apart by hosts or path");
         }
+        if a.tls.is_some() != b.tls.is_some() {
+            let (with, without) = if b.tls.is_some() { (name, other) } else { (other, name) };
+            let message = format!("{with} and {without} share {listen}, {with} by TLS and {without} without");
+            self.conflict(
+                second.listen_at,
+                message,
+                "an address can do only one: give both TLS, or an address of their own",
+            );
+        }
         if !same_set(&a.trusted, &b.trusted) {
             let message = format!("{name} and {other} share {listen} but trust different peers");
             self.conflict(
@@ -88,6 +99,38 @@ impl Pairs<'_> {
         }
     }
 
+    /// Where one tells the way to https, another may listen without TLS, for other hosts or paths.
+    fn redirect(&self, owner: &Read, other: &Read) {
+        let (Some(route), Some(there)) = (owner.route(), other.route()) else { return };
+        let Some(redirect) = route.tls.as_ref().and_then(|tls| tls.redirect) else { return };
+        let (name, other, listen) = (&owner.spec.name, &other.spec.name, there.listen);
+        let apart = |address: SocketAddr| !covers(redirect, address) && !covers(address, redirect);
+        if let Some(preview) = there.preview.filter(|preview| preview.port() == redirect.port() && !apart(*preview)) {
+            let message =
+                format!("{name} tells the way to https on {redirect}, and {other} has its preview on {preview}");
+            return self.conflict(owner.listen_at, message, "give the preview a port of its own");
+        }
+        if listen.port() != redirect.port() || (listen != redirect && apart(listen)) {
+            return;
+        }
+        let clash = match (&route.kind, &there.kind) {
+            _ if listen != redirect => Some("on another address of the same port".to_owned()),
+            _ if there.tls.is_some() => Some("by TLS".to_owned()),
+            (RouteKind::Http { hosts, path }, RouteKind::Http { hosts: others, path: other_path }) => {
+                shared_host(hosts, others).filter(|_| path == other_path).map(|host| format!("for {host}, path {path}"))
+            }
+            _ => Some("by TCP".to_owned()),
+        };
+        if let Some(clash) = clash {
+            let message = format!("{name} tells the way to https on {redirect}, and {other} listens there {clash}");
+            self.conflict(
+                owner.listen_at,
+                message,
+                "give one of them another address, or tell them apart by hosts or path",
+            );
+        }
+    }
+
     fn ports(&self, first: &Read, second: &Read) {
         let shared = fixed(second).iter().find(|port| fixed(first).contains(port));
         if let Some(port) = shared {
@@ -98,7 +141,8 @@ impl Pairs<'_> {
 
     fn port_and_listener(&self, owner: &Read, routed: &Read) {
         let Some(route) = routed.route() else { return };
-        for port in [Some(route.listen), route.preview].into_iter().flatten().map(|address| address.port()) {
+        let redirect = route.tls.as_ref().and_then(|tls| tls.redirect);
+        for port in [Some(route.listen), route.preview, redirect].into_iter().flatten().map(|address| address.port()) {
             if !fixed(owner).contains(&port) {
                 continue;
             }

@@ -270,6 +270,9 @@ impl Parts {
         if let Some(route) = &spec.route {
             self.check_route(service, route).await?;
         }
+        if let Some(route) = &spec.route {
+            self.can_serve(service, route).await?;
+        }
         let number = plan.to.unwrap_or_default();
         let release = Release { number, made: self.now(), fingerprint, spec: spec.clone() };
         Ok(Draft { plan, release: Some(release), deadline: spec.rollout.deadline })
@@ -378,11 +381,18 @@ impl Parts {
     }
 
     async fn can_route(&self, service: &ServiceName, route: &RouteSpec) -> Result<(), CommandError> {
-        self.world.router.can_route(route).await.map_err(|failure| {
-            let (reason, hint) = (failure.to_string(), failure.hint.clone());
-            Refusal::Preflight { service: service.clone(), reason, hint }.into()
-        })
+        self.world.router.can_route(route).await.map_err(|failure| preflight(service, &failure))
     }
+
+    /// Whether a new release's route has what it needs. Not asked on the way back: what served before is in the proxy.
+    async fn can_serve(&self, service: &ServiceName, route: &RouteSpec) -> Result<(), CommandError> {
+        self.world.router.can_serve(route).await.map_err(|failure| preflight(service, &failure))
+    }
+}
+
+fn preflight(service: &ServiceName, failure: &Failure) -> CommandError {
+    let (reason, hint) = (failure.to_string(), failure.hint.clone());
+    Refusal::Preflight { service: service.clone(), reason, hint }.into()
 }
 
 pub(super) fn known<'a>(view: &'a View, service: &ServiceName) -> Result<&'a ServiceState, Refusal> {

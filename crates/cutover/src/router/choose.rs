@@ -38,6 +38,10 @@ impl Router for Routers {
         }
     }
 
+    async fn can_serve(&self, route: &RouteSpec) -> Result<(), Failure> {
+        self.proxy.can_serve(route).await
+    }
+
     async fn publish(&self, table: &Table) -> Result<(), RouterError> {
         let mut own = table.clone();
         own.services.retain(|service| !table.fronts.iter().any(|front| front.service == service.name));
@@ -51,7 +55,11 @@ impl Router for Routers {
     }
 
     async fn notes(&self) -> BTreeMap<ServiceName, Vec<String>> {
-        self.nginx.notes().await
+        let mut notes = self.nginx.notes().await;
+        for (service, told) in self.proxy.notes().await {
+            notes.entry(service).or_default().extend(told);
+        }
+        notes
     }
 
     /// What both count for an instance is added up: it may be reached by both while its service changes from one to the other.

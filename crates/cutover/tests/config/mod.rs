@@ -1,5 +1,7 @@
 //! A folder with a configuration in it, for the tests of the reader.
 
+mod certificate;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -16,6 +18,7 @@ impl Folder {
         let folder = Self(tempfile::tempdir().expect("a temporary folder"));
         folder.file("target/app.jar", "not really a jar");
         folder.file(".env", "API_KEY=hunter2\n");
+        folder.certificate("web", &["shop.example.com", "*.example.org"], 90);
         for program in ["smoke.sh", "server", "bin/java", "bin/python3", "bin/node", "bin/sh", "bin/psql"] {
             folder.file(program, "#!/bin/true\n");
             let path = folder.path().join(program);
@@ -34,6 +37,11 @@ impl Folder {
         let path = self.path().join(name);
         fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
         fs::write(path, content).expect("a file");
+    }
+
+    /// Writes a certificate that is good until so many days from now, and its key, as `NAME.pem` and `NAME.key`.
+    pub fn certificate(&self, name: &str, hosts: &[&str], days: i64) {
+        certificate::write(self.path(), name, hosts, days);
     }
 
     /// The caller: in this folder, with programs in its `bin`.

@@ -24,6 +24,7 @@ impl Control {
             connections: shared.connections.load(Relaxed),
             services: shared.live.services().iter().map(|s| s.counts.stats(&s.spec.name, now)).collect(),
             targets: shared.live.targets().iter().map(|target| target.stats()).collect(),
+            certificates: self.certificates.stats(),
         }
     }
 

@@ -21,6 +21,7 @@ use crate::disk;
 use crate::run::Options;
 use crate::succession::leaving;
 use crate::succession::past::Past;
+use crate::tls::certificates::Certificates;
 use crate::worker::Shared;
 use crate::worker::order::Order;
 
@@ -43,6 +44,8 @@ pub struct Control {
     pub shared: Arc<Shared>,
     /// Rings when the process is asked to quit.
     pub quit: Notify,
+    /// The certificates in use.
+    pub certificates: Certificates,
     /// Rings when a successor has taken over.
     pub departed: Notify,
     /// How this process was started, and so how a successor is.
@@ -71,10 +74,12 @@ impl Control {
         workers: Vec<mpsc::UnboundedSender<Order>>,
         since: Timestamp,
     ) -> Self {
+        let certificates = Certificates::new(options.state.clone());
         Self {
             shared,
             quit: Notify::new(),
             departed: Notify::new(),
+            certificates,
             options,
             since,
             upgrading: Mutex::default(),
@@ -115,6 +120,8 @@ impl Control {
         mut handed: Listening,
     ) -> Result<Vec<(SocketAddr, TcpListener)>, Problem> {
         self.verify(table)?;
+        // The others must be served, whatever became of one certificate.
+        let _ = self.certificates.prepare(table, true);
         handed.retain(|address, _| table.listeners.iter().any(|listener| listener.address == *address));
         // Traffic must come back after a crash, whoever has taken the address of a preview meanwhile.
         let mut listeners = self.listen(table, &handed, |_| true)?;
@@ -149,6 +156,8 @@ impl Control {
             return Err(self.outdated(generation));
         }
         self.verify(&table)?;
+        let unusable = |wrong: Vec<String>| self.problem(Kind::Invalid, wrong.join("; "));
+        self.certificates.prepare(&table, false).map_err(unusable)?;
         let known = |address| current.spec.listeners.iter().any(|listener| listener.address == address);
         let new = self.listen(&table, &listening, known)?;
         disk::store(self.state(), &table)
@@ -218,7 +227,8 @@ impl Control {
 
     async fn show(&self, table: Table, new: Vec<(SocketAddr, TcpListener)>, listening: &mut Listening) {
         listening.retain(|address, _| table.listeners.iter().any(|listener| listener.address == *address));
-        self.shared.live.publish(table);
+        let doors = self.certificates.show(&table);
+        self.shared.live.publish(table, &doors);
         let done: Vec<_> = self.workers.iter().map(|worker| apply(worker, &new)).collect();
         listening.extend(new);
         for done in done {

@@ -5,7 +5,7 @@
 //! both `Content-Length` and `Transfer-Encoding`, repeated lengths, folded lines, bare CR or LF, spaces before the colon.
 //! Everything here works on byte slices: no sockets, no clock, nothing async.
 //!
-//! Deliberately absent: HTTP/2, and any change of what a message says (no compression, no caching, no rewriting of paths).
+//! Deliberately absent: HTTP/2, which has a module of its own and comes through here, and any change of what a message says (no compression, no caching, no rewriting of paths).
 
 pub mod body;
 pub mod chunk;

@@ -17,6 +17,8 @@ use super::gate::Admits;
 use super::service::LiveService;
 use super::target::LiveTarget;
 use crate::route::Router;
+use crate::tls::certificates::Doors;
+use crate::tls::door::Door;
 
 /// One table as it is served.
 #[derive(Debug)]
@@ -34,6 +36,8 @@ pub struct LiveListener {
     pub address: SocketAddr,
     /// What arrives there.
     pub traffic: LiveTraffic,
+    /// Its TLS, if it speaks it.
+    pub door: Option<Arc<Door>>,
 }
 
 /// What arrives at a listener, joined with where it goes.
@@ -102,7 +106,7 @@ impl Live {
     }
 
     /// Serves another table, which was checked before. Workers see it at their next request.
-    pub fn publish(&self, spec: Table) {
+    pub fn publish(&self, spec: Table, doors: &Doors) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let modes: Vec<(Arc<LiveTarget>, Admits)> = spec
             .services
@@ -113,7 +117,7 @@ impl Live {
         for (target, admits) in modes.iter().filter(|(_, admits)| *admits == Admits::All) {
             target.gate.set(*admits);
         }
-        let table = Arc::new(kept.join(spec, self.workers));
+        let table = Arc::new(kept.join(spec, doors, self.workers));
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = table;
         self.version.fetch_add(1, SeqCst);
         let mode = |target: &Arc<LiveTarget>| modes.iter().find(|(t, _)| t.serial == target.serial).map(|m| m.1);
@@ -152,7 +156,7 @@ impl Kept {
         new
     }
 
-    fn join(&mut self, spec: Table, workers: usize) -> LiveTable {
+    fn join(&mut self, spec: Table, doors: &Doors, workers: usize) -> LiveTable {
         let mut services = HashMap::new();
         for service in &spec.services {
             let counts = self.counts.entry(service.name.clone());
@@ -170,7 +174,8 @@ impl Kept {
                 },
                 Traffic::Tcp { service } => LiveTraffic::Tcp(services.get(service)?.clone()),
             };
-            Some(LiveListener { address: listener.address, traffic })
+            let door = doors.get(&listener.address).cloned();
+            Some(LiveListener { address: listener.address, traffic, door })
         });
         LiveTable { listeners: listeners.collect(), services, spec: spec.clone() }
     }

@@ -103,7 +103,8 @@ impl Relay<'_> {
             if response.status != 100 && !self.ask.old {
                 let names = self.ask.preview.as_ref().filter(|_| switched).map(|_| &**self.claim.target());
                 let cookie = self.ask.pinned.cookie.as_deref().filter(|_| switched);
-                forward::response(out, head, response, Manner { chunks: false, keep: true, old: false, names, cookie });
+                let manner = Manner { chunks: false, keep: true, old: false, names, cookie, hsts: None };
+                forward::response(out, head, response, manner);
                 self.write(to, out).await?;
             }
             let websocket =
@@ -150,7 +151,8 @@ impl Relay<'_> {
         let keep = self.ask.keep && self.progress.sent.get() && (delimited || chunks) && !self.slot.retired();
         let names = self.ask.preview.as_ref().map(|_| &**self.claim.target());
         let (head, cookie) = (&inbox.data()[..end], self.ask.pinned.cookie.as_deref());
-        forward::response(out, head, response, Manner { chunks, keep, old: self.ask.old, names, cookie });
+        let hsts = self.ask.hsts.as_deref();
+        forward::response(out, head, response, Manner { chunks, keep, old: self.ask.old, names, cookie, hsts });
         inbox.consume(end);
         self.observe(response);
         self.progress.until_close.set(!delimited && !chunks);

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use cutover_core::table::Hold;
 use cutover_core::{InstanceId, ReleaseNo};
-use tokio::net::TcpStream;
 
 use super::refuse::Refusal;
 use super::upload::client_leaves;
@@ -17,6 +16,7 @@ use crate::inbox::Inbox;
 use crate::live::gate::Admits;
 use crate::live::service::LiveService;
 use crate::live::target::{Claim, LiveTarget};
+use crate::socket::Socket;
 use crate::worker::clock::Slot;
 use crate::worker::{Shared, Worker};
 
@@ -56,7 +56,7 @@ pub struct Waiter<'a> {
     /// The worker.
     pub worker: &'a Worker,
     /// The client's socket.
-    pub stream: &'a mut TcpStream,
+    pub stream: &'a mut Socket,
     /// What the client sends meanwhile.
     pub inbox: &'a mut Inbox,
     /// The connection's deadline.

@@ -8,12 +8,14 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 
 use super::refuse::Refusal;
 use super::request;
 use crate::http::head::{MAX_HEAD, Scan};
+use crate::http2;
+use crate::http2::rewound::Rewound;
 use crate::inbox::Inbox;
+use crate::socket::Socket;
 use crate::worker::Worker;
 use crate::worker::clock::{Signal, Slot};
 use crate::worker::stock::Scratch;
@@ -32,13 +34,16 @@ const RETIRE: Duration = Duration::from_millis(500);
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 1 << 20;
 
+/// How HTTP/2 begins (RFC 9113, 3.4), as far as it can be mistaken for a request.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n";
+
 /// A client's connection.
 #[derive(Debug)]
 pub struct Client {
     /// The worker that serves it.
     pub worker: Rc<Worker>,
     /// Its socket.
-    pub stream: TcpStream,
+    pub stream: Socket,
     /// What it sent and nobody used yet.
     pub inbox: Inbox,
     /// Its deadline.
@@ -61,11 +66,16 @@ pub enum Next {
 }
 
 /// Serves a connection to its end.
-pub async fn serve(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, listener: SocketAddr) {
-    let slot = worker.clock.slot(listener);
-    let peer = peer.ip().to_canonical();
-    let mut client = Client { worker: worker.clone(), stream, inbox: Inbox::default(), slot, peer, listener };
+pub async fn serve(worker: &Rc<Worker>, stream: Socket, slot: Rc<Slot>, peer: SocketAddr) {
+    let mut client = Client::new(worker, stream, slot, peer);
+    let mut first = true;
     while client.awaits_request().await {
+        if std::mem::take(&mut first) && client.inbox.data().starts_with(PREFACE) {
+            let Client { stream, inbox, slot, .. } = client;
+            let secure = stream.is_secure();
+            let begun = Rewound { inbox, stream };
+            return Box::pin(http2::connection::serve(worker, begun, secure, slot, peer)).await;
+        }
         let mut scratch = worker.stock.scratch();
         let next = client.one(&mut scratch).await;
         worker.stock.give_scratch(scratch);
@@ -88,6 +98,12 @@ pub async fn guarded<T>(slot: &Slot, future: impl Future<Output = T>) -> Result<
 }
 
 impl Client {
+    /// A connection on which nothing was read yet.
+    pub fn new(worker: &Rc<Worker>, stream: Socket, slot: Rc<Slot>, peer: SocketAddr) -> Self {
+        let (listener, peer) = (slot.listener(), peer.ip().to_canonical());
+        Self { worker: worker.clone(), stream, inbox: Inbox::default(), slot, peer, listener }
+    }
+
     /// Waits for the first bytes of a request. False if the connection is to be closed instead. The buffer is borrowed only
     /// for the moment of each look, so that an idle connection holds none.
     async fn awaits_request(&mut self) -> bool {
@@ -164,12 +180,23 @@ impl Client {
     /// Like [`Self::refuse`]; `bodiless` leaves the text away, as an answer to `HEAD` must.
     pub async fn refuse_to(&mut self, refusal: &Refusal, keep: bool, bodiless: bool) -> Next {
         let keep = keep && !self.slot.retired();
-        let answer = refusal.write(keep, bodiless);
+        self.answer(&refusal.write(keep, bodiless), keep).await
+    }
+
+    /// Writes a whole answer of the proxy itself, which says whether the connection stays.
+    pub async fn answer(&mut self, answer: &[u8], keep: bool) -> Next {
         self.slot.within(self.worker.shared.now_ms(), LINGER);
-        match guarded(&self.slot, self.stream.write_all(&answer)).await {
+        match guarded(&self.slot, self.stream.write_all(answer)).await {
             Ok(Ok(())) if keep => Next::Keep,
             Ok(Ok(())) => Next::Close,
             _ => Next::Drop,
+        }
+    }
+
+    /// Refuses whatever the client came for, and closes.
+    pub async fn turn_away(mut self, refusal: &Refusal) {
+        if self.refuse(refusal, false).await == Next::Close {
+            self.linger().await;
         }
     }
 

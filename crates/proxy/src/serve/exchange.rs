@@ -232,7 +232,7 @@ fn signalled(signal: Signal, claim: &Claim, slot: &Slot, now: u64, progress: &Pr
 
 impl Upstream {
     /// As the end of a tunnel.
-    pub fn end(&mut self) -> tunnel::End<'_> {
+    pub fn end(&mut self) -> tunnel::End<'_, TcpStream> {
         tunnel::End { stream: &mut self.stream, inbox: &mut self.inbox }
     }
 }

@@ -15,7 +15,15 @@ use crate::http::response::Response;
 use crate::live::target::LiveTarget;
 
 /// Writes the head that the instance gets. `service` stands in for the host that an old client did not name.
-pub fn request(out: &mut Vec<u8>, head: &[u8], request: &Request, peer: IpAddr, trusted: bool, service: &str) {
+pub fn request(
+    out: &mut Vec<u8>,
+    head: &[u8],
+    request: &Request,
+    peer: IpAddr,
+    trusted: bool,
+    secure: bool,
+    service: &str,
+) {
     out.extend_from_slice(request.method.of(head));
     out.push(b' ');
     out.extend_from_slice(request.target.of(head));
@@ -40,7 +48,7 @@ pub fn request(out: &mut Vec<u8>, head: &[u8], request: &Request, peer: IpAddr, 
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     }
     connection(out, head, request);
-    forwarded(out, head, request, peer, trusted);
+    forwarded(out, head, request, peer, trusted, secure);
     out.extend_from_slice(b"\r\n");
 }
 
@@ -54,7 +62,7 @@ fn connection(out: &mut Vec<u8>, head: &[u8], request: &Request) {
 }
 
 /// Who asked. A trusted peer's word is kept and extended, anybody else's was left out above.
-fn forwarded(out: &mut Vec<u8>, head: &[u8], request: &Request, peer: IpAddr, trusted: bool) {
+fn forwarded(out: &mut Vec<u8>, head: &[u8], request: &Request, peer: IpAddr, trusted: bool, secure: bool) {
     let has = |known| trusted && request.fields.iter().any(|field| field.known == known);
     out.extend_from_slice(b"X-Forwarded-For: ");
     if trusted {
@@ -70,7 +78,7 @@ fn forwarded(out: &mut Vec<u8>, head: &[u8], request: &Request, peer: IpAddr, tr
     }
     out.extend_from_slice(b"\r\n");
     if !has(Known::ForwardedProto) {
-        out.extend_from_slice(b"X-Forwarded-Proto: http\r\n");
+        line(out, b"X-Forwarded-Proto", if secure { b"https" } else { b"http" });
     }
     if let Some(host) = request.host.filter(|_| !has(Known::ForwardedHost)) {
         line(out, b"X-Forwarded-Host", host.of(head));
@@ -90,6 +98,8 @@ pub struct Manner<'a> {
     pub names: Option<&'a LiveTarget>,
     /// A cookie of the proxy's own, for a client that is bound to a release from here on.
     pub cookie: Option<&'a str>,
+    /// What a browser is to remember of TLS, unless the instance says it.
+    pub hsts: Option<&'a str>,
 }
 
 /// Writes the head that the client gets.
@@ -114,6 +124,9 @@ pub fn response(out: &mut Vec<u8>, head: &[u8], response: &Response, manner: Man
     if let Some(cookie) = manner.cookie {
         line(out, b"Set-Cookie", cookie.as_bytes());
     }
+    if let Some(hsts) = manner.hsts.filter(|_| !has(&response.fields, head, HSTS)) {
+        line(out, HSTS, hsts.as_bytes());
+    }
     if manner.chunks {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     }
@@ -132,6 +145,13 @@ pub fn response(out: &mut Vec<u8>, head: &[u8], response: &Response, manner: Man
         let _ = write!(out, "cutover-instance: {instance}\r\ncutover-release: {release}\r\n");
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// The field by which browsers learn that there is nothing here without TLS (RFC 6797, 6.1).
+const HSTS: &[u8] = b"Strict-Transport-Security";
+
+fn has(fields: &[Field], head: &[u8], name: &[u8]) -> bool {
+    fields.iter().any(|field| field.name.of(head).eq_ignore_ascii_case(name))
 }
 
 #[inline]

@@ -9,6 +9,7 @@ pub mod claim;
 pub mod connection;
 pub mod exchange;
 pub mod forward;
+pub mod https;
 pub mod pin;
 pub mod progress;
 pub mod refuse;

@@ -36,6 +36,8 @@ pub struct Asker<'a> {
     pub peer: IpAddr,
     /// Whose word about other clients is believed, if this peer's is.
     pub trusted: Option<&'a [Network]>,
+    /// Whether it came by TLS.
+    pub secure: bool,
 }
 
 impl Asker<'_> {
@@ -86,8 +88,11 @@ impl Asker<'_> {
         found
     }
 
-    /// Whether the client came by https, as far as somebody says who is believed.
+    /// Whether the client came by https: to us, or to somebody who is believed.
     fn is_https(&self) -> bool {
+        if self.secure {
+            return true;
+        }
         let proto = self.values(|field| field.known == Known::ForwardedProto).next();
         // Of several, the first is what the client used.
         let first = proto.and_then(|proto| members(proto).next());

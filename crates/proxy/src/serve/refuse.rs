@@ -27,6 +27,11 @@ impl Refusal {
         Self::new(status, "bad-request", format!("the request {why}"))
     }
 
+    /// The client speaks without TLS where there is nothing without it.
+    pub fn not_encrypted() -> Self {
+        Self::new(400, "not-encrypted", "this port speaks TLS only: write https:// in front of the address")
+    }
+
     /// The head is larger than is read.
     pub fn head_too_large() -> Self {
         Self::new(431, "head-too-large", "the request head is larger than 16 KiB")

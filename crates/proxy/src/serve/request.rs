@@ -6,6 +6,7 @@ use super::claim::Preview;
 use super::connection::{Client, Next, guarded};
 use super::exchange::Exchange;
 use super::forward;
+use super::https;
 use super::pin::{Asker, Pinned};
 use super::refuse::Refusal;
 use super::upload::STALL;
@@ -36,6 +37,8 @@ pub struct Ask {
     pub preview: Option<Preview>,
     /// Which release its client keeps to.
     pub pinned: Pinned,
+    /// What a browser is to remember of TLS.
+    pub hsts: Option<Arc<str>>,
 }
 
 impl Ask {
@@ -52,6 +55,8 @@ struct Routed {
     trusted: bool,
     pinned: Pinned,
     preview: Option<Preview>,
+    https: Option<u16>,
+    hsts: Option<Arc<str>>,
 }
 
 /// What became of reading a small body.
@@ -78,11 +83,15 @@ pub async fn serve(client: &mut Client, scratch: &mut Scratch, end: usize) -> Ne
         client.inbox.consume(end);
         return client.refuse_to(&refusal, keep, bodiless).await;
     };
-    let Routed { service, trusted, pinned, preview } = routed;
-    let ask = ask(head, request, &service, pinned, preview);
+    if let Some(port) = routed.https {
+        return https::redirect(client, &scratch.request, end, port).await;
+    }
+    let Routed { service, trusted, pinned, preview, hsts, .. } = routed;
+    let ask = Ask { hsts, ..ask(head, request, &service, pinned, preview) };
     let framing = request.framing;
     scratch.sent.clear();
-    forward::request(&mut scratch.sent, head, request, client.peer, trusted, service.spec.name.as_str());
+    let secure = client.stream.is_secure();
+    forward::request(&mut scratch.sent, head, request, client.peer, trusted, secure, service.spec.name.as_str());
     client.inbox.consume(end);
     let mut body = Body::new(framing, framing == Framing::Chunked);
     if !body.done() {
@@ -99,20 +108,24 @@ fn route(client: &Client, head: &[u8], request: &Request) -> Option<Routed> {
     let believed = |networks: &[Network]| networks.iter().any(|network| network.contains(client.peer));
     client.worker.table(|table| match &table.listener(client.listener)?.traffic {
         LiveTraffic::Http(router) => {
-            let Prefix { path, service } =
+            let Prefix { path, service, https, hsts } =
                 router.find(request.host.map(|host| host.of(head)), request.target.of(head))?;
             let trusted = believed(&router.trusted);
             let pinned = service.pin.as_ref().map_or_else(Pinned::default, |pin| {
-                let (peer, networks) = (client.peer, trusted.then_some(router.trusted.as_slice()));
-                Asker { head, request, peer, trusted: networks }.pinned(pin, &service.counts, path)
+                let (peer, secure) = (client.peer, client.stream.is_secure());
+                let networks = trusted.then_some(router.trusted.as_slice());
+                Asker { head, request, peer, trusted: networks, secure }.pinned(pin, &service.counts, path)
             });
-            Some(Routed { service: service.clone(), trusted, pinned, preview: None })
+            let hsts = hsts.clone().filter(|_| client.stream.is_secure());
+            Some(Routed { service: service.clone(), trusted, pinned, preview: None, https: *https, hsts })
         }
         LiveTraffic::Preview { service, release, trusted } => Some(Routed {
             service: service.clone(),
             trusted: believed(trusted),
             pinned: Pinned::default(),
             preview: Some(Preview::New(*release)),
+            https: None,
+            hsts: None,
         }),
         LiveTraffic::Tcp(_) => None,
     })
@@ -132,6 +145,7 @@ fn ask(head: &[u8], request: &Request, service: &LiveService, pinned: Pinned, pr
         upgrade: request.upgrade.is_some(),
         preview,
         pinned,
+        hsts: None,
     }
 }
 

@@ -71,7 +71,10 @@ impl Exchange<'_> {
                     Broken::Cut | Broken::ClientLeft => self.cut(progress),
                 }
             }
-            Outcome::Upload(_) if phase == Phase::Answering => Left::Done(Next::Drop),
+            Outcome::Upload(_) if phase == Phase::Answering => {
+                self.client.stream.sever(progress.until_close.get());
+                Left::Done(Next::Drop)
+            }
             Outcome::Upload(UploadEnd::TooLarge) => Left::Refuse(Refusal::body_too_large(limits.max_body)),
             Outcome::Upload(UploadEnd::Malformed(bad)) => Left::Refuse(Refusal::bad_request(400, bad.0)),
             Outcome::Late if phase == Phase::Sending => Left::Refuse(Refusal::slow_client()),
@@ -126,10 +129,7 @@ impl Exchange<'_> {
         if self.ask.is_traffic() {
             self.service.counts.shard(self.client.worker.index).failed();
         }
-        if progress.until_close.get() {
-            // An orderly end would say "this was all" (RFC 9112, 8): only a reset does not.
-            let _ = self.client.stream.set_zero_linger();
-        }
+        self.client.stream.sever(progress.until_close.get());
         Left::Done(Next::Drop)
     }
 }

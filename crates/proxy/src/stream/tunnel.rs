@@ -10,12 +10,13 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use rustix::net::sockopt;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::websocket::{CLOSE_CLIENT, CLOSE_INSTANCE, Frames};
 use crate::inbox::Inbox;
 use crate::live::target::Claim;
+use crate::socket::Socket;
 use crate::worker::Worker;
 use crate::worker::clock::{Signal, Slot};
 
@@ -26,9 +27,9 @@ const SILENCE: Duration = Duration::from_secs(60);
 
 /// One end of a tunnel, with what was read from it before.
 #[derive(Debug)]
-pub struct End<'a> {
+pub struct End<'a, S> {
     /// The socket.
-    pub stream: &'a mut TcpStream,
+    pub stream: &'a mut S,
     /// What was read.
     pub inbox: &'a mut Inbox,
 }
@@ -43,7 +44,14 @@ struct Flow {
 }
 
 /// Copies until both sides are done, one of them fails, or the stream is ordered to end. Counts as a stream of its target.
-pub async fn run(worker: &Worker, client: End<'_>, target: End<'_>, claim: Claim, slot: &Slot, websocket: bool) {
+pub async fn run(
+    worker: &Worker,
+    client: End<'_, Socket>,
+    target: End<'_, TcpStream>,
+    claim: Claim,
+    slot: &Slot,
+    websocket: bool,
+) {
     claim.become_stream();
     slot.limit(0);
     slot.stream_of(claim.target().serial);
@@ -51,7 +59,7 @@ pub async fn run(worker: &Worker, client: End<'_>, target: End<'_>, claim: Claim
     client.inbox.release(&worker.stock);
     target.inbox.release(&worker.stock);
     let (client, target) = (client.stream, target.stream);
-    notice_death(client);
+    client.tcp().into_iter().for_each(notice_death);
     notice_death(target);
     let ordered = {
         let (mut client_read, mut client_write) = client.split();
@@ -85,10 +93,16 @@ fn notice_death(stream: &TcpStream) {
 }
 
 /// Writes a close frame if that is possible just here. The socket has room or the frame is not worth waiting for.
-async fn goodbye(flow: &Flow, stream: &mut TcpStream, frame: &[u8]) {
+async fn goodbye(flow: &Flow, stream: &mut (impl AsyncWrite + Unpin), frame: &[u8]) {
     let between = flow.frames.as_ref().is_some_and(Frames::between);
-    if between && flow.pending.is_empty() && !flow.shut && stream.try_write(frame).is_ok() {
-        let _ = stream.shutdown().await;
+    if between && flow.pending.is_empty() && !flow.shut {
+        poll_fn(|cx| {
+            if matches!(Pin::new(&mut *stream).poll_write(cx, frame), Poll::Ready(Ok(_))) {
+                let _ = Pin::new(&mut *stream).poll_shutdown(cx);
+            }
+            Poll::Ready(())
+        })
+        .await;
     }
 }
 

@@ -7,9 +7,16 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 
+use super::clock::Slot;
 use super::{Shared, Worker};
-use crate::live::table::LiveTraffic;
-use crate::{serve, tcp};
+use crate::live::table::{LiveListener, LiveTraffic};
+use crate::serve::connection::{Client, guarded};
+use crate::serve::refuse::Refusal;
+use crate::socket::Socket;
+use crate::tls::door::Door;
+use crate::tls::handshake::{self, Greeted};
+use crate::tls::stream::Secured;
+use crate::{http2, serve, tcp};
 
 /// How long accepting rests when the process is out of descriptors or memory.
 const REST: Duration = Duration::from_millis(50);
@@ -41,13 +48,48 @@ fn gone_already(error: &std::io::Error) -> bool {
 async fn connection(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, address: SocketAddr) {
     let _counted = Counted::new(&worker.shared);
     let _ = stream.set_nodelay(true);
-    let tcp = worker.table(|table| match &table.listener(address)?.traffic {
-        LiveTraffic::Http(_) | LiveTraffic::Preview { .. } => None,
-        LiveTraffic::Tcp(service) => Some(service.clone()),
+    let (door, tcp) = worker.table(|table| match table.listener(address) {
+        Some(LiveListener { door, traffic: LiveTraffic::Tcp(service), .. }) => (door.clone(), Some(service.clone())),
+        Some(LiveListener { door, .. }) => (door.clone(), None),
+        None => (None, None),
     });
+    let slot = worker.clock.slot(address);
+    let socket = match door {
+        None => Socket::Plain(stream),
+        Some(door) => match Box::pin(secure(&worker, &door, stream, &slot, peer)).await {
+            Some(secured) => Socket::Tls(secured),
+            None => return,
+        },
+    };
+    if let Socket::Tls(tls) = &socket
+        && tls.speaks(b"h2")
+    {
+        // Boxed, here and below, so that a plain connection does not carry the room for it.
+        return Box::pin(http2::connection::serve(&worker, socket, true, slot, peer)).await;
+    }
     match tcp {
-        Some(service) => tcp::serve(&worker, stream, peer.ip(), address, service).await,
-        None => serve::connection::serve(&worker, stream, peer, address).await,
+        Some(service) => tcp::serve(&worker, socket, slot, peer.ip(), service).await,
+        None => serve::connection::serve(&worker, socket, slot, peer).await,
+    }
+}
+
+/// Makes the handshake in time. Somebody who speaks HTTP without TLS is told so.
+async fn secure(
+    worker: &Rc<Worker>,
+    door: &Door,
+    stream: TcpStream,
+    slot: &Rc<Slot>,
+    peer: SocketAddr,
+) -> Option<Box<Secured>> {
+    slot.within(worker.shared.now_ms(), handshake::LIMIT);
+    match guarded(slot, handshake::greet(door, stream)).await {
+        Ok(Greeted::Secured(secured)) => Some(secured),
+        Ok(Greeted::InTheClear(stream)) => {
+            let client = Client::new(worker, Socket::Plain(stream), slot.clone(), peer);
+            client.turn_away(&Refusal::not_encrypted()).await;
+            None
+        }
+        Ok(Greeted::Gone) | Err(_) => None,
     }
 }
 

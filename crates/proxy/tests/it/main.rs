@@ -11,6 +11,8 @@ mod control;
 mod drain;
 mod headers;
 mod hold;
+mod http2;
+mod http2_strict;
 mod limits;
 mod pin;
 mod process;
@@ -20,6 +22,8 @@ mod streams;
 mod strict;
 mod support;
 mod tcp;
+mod tls;
+mod tls_life;
 mod upgrade;
 
 /// Not a test: the process that the tests start. It is this same program, called with a state directory in its environment.

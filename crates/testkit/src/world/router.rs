@@ -201,6 +201,7 @@ impl Inner {
             started: super::EPOCH,
             generation: self.router.table.generation,
             connections: 0,
+            certificates: Vec::new(),
             targets: targets.collect(),
             services: self
                 .router

@@ -105,3 +105,63 @@ fn a_preview_takes_no_address_from_a_route() {
     let conflict = table.conflict(&one.name, route(&mut first)).unwrap();
     assert_eq!((conflict.wanted.as_str(), conflict.owner.as_str()), ("0.0.0.0:80", "api"));
 }
+
+/// Seen to fail with the certificates of a listener compared by service instead of by host.
+#[test]
+fn services_by_tls_share_an_address_and_bring_their_certificates() {
+    use crate::machine::ServiceState;
+    use crate::spec::RouteKind;
+    use crate::tls::{CertificateFrom, TlsSpec, TlsVersion};
+
+    let name = |text: &str| crate::ServiceName::new(text).unwrap();
+    let by = |hosts: &[&str], path: &str, pair: Option<&str>, listen: &str| {
+        let mut spec = spec();
+        let route = route(&mut spec);
+        route.listen = listen.parse().unwrap();
+        let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
+        route.kind = RouteKind::Http { hosts, path: path.to_owned() };
+        route.tls = pair.map(|pair| {
+            Box::new(TlsSpec {
+                from: CertificateFrom::Files { certificate: pair.into(), key: pair.into() },
+                minimum: TlsVersion::V12,
+                redirect: Some("0.0.0.0:80".parse().unwrap()),
+                hsts: Some(Duration::from_secs(60)),
+            })
+        });
+        spec.route.unwrap()
+    };
+    let tls = "0.0.0.0:443";
+    let (shop, api) = (by(&["shop"], "/", Some("/a"), tls), by(&["api"], "/", Some("/b"), tls));
+    let states = [ServiceState::new(name("shop")), ServiceState::new(name("api"))];
+    let hold = Hold { wait: Duration::ZERO, requests: 0 };
+    let routes = [(&states[0], Some(&shop)), (&states[1], Some(&api))];
+    let table = super::super::table(Generation(1), &routes, None, &hold);
+    let [secure, plain] = &table.listeners[..] else { panic!("{:?}", table.listeners) };
+    assert_eq!(secure.identities.iter().map(|i| &i.hosts[0][..]).collect::<Vec<_>>(), ["shop", "api"]);
+    assert!(plain.identities.is_empty());
+    let routes_of = |listener: &crate::table::Listener| match &listener.traffic {
+        Traffic::Http { routes, .. } => {
+            routes.iter().map(|route| (route.https, route.hsts.is_some())).collect::<Vec<_>>()
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(routes_of(secure), [(None, true), (None, true)]);
+    assert_eq!(routes_of(plain), [(Some(443), false), (Some(443), false)]);
+    let again: Table = serde_json::from_str(&serde_json::to_string(&table).unwrap()).unwrap();
+    assert_eq!(again, table);
+    let conflict = |route: RouteSpec| {
+        let conflict = table.conflict(&name("new"), route.proxy().unwrap());
+        conflict.map(|conflict| (conflict.wanted, conflict.owner.to_string()))
+    };
+    let taken = |wanted: &str, owner: &str| Some((wanted.to_owned(), owner.to_owned()));
+    assert_eq!(conflict(by(&["new"], "/", Some("/c"), tls)), None);
+    assert_eq!(conflict(by(&["shop"], "/new", Some("/a"), tls)), None, "the same certificate, another path");
+    assert_eq!(
+        conflict(by(&["shop"], "/new", Some("/c"), tls)),
+        taken("the certificate for shop on 0.0.0.0:443", "shop")
+    );
+    assert_eq!(conflict(by(&["new"], "/", None, tls)), taken(tls, "shop"), "not by TLS");
+    assert_eq!(conflict(by(&["new"], "/", None, "0.0.0.0:80")), None, "beside the redirects");
+    assert_eq!(conflict(by(&["api"], "/", None, "0.0.0.0:80")), taken("api/ on 0.0.0.0:80", "api"));
+    assert_eq!(table.conflict(&name("api"), api.proxy().unwrap()), None, "not with itself");
+}

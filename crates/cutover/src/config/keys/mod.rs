@@ -176,6 +176,7 @@ pub const SECTIONS: &[Section] = &[
     service::WARM_UP,
     route::ROUTE,
     route::LIMITS,
+    route::TLS,
     route::NGINX,
     rollout::ROLLOUT,
     rollout::METRIC,

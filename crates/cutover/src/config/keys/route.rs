@@ -51,6 +51,7 @@ pub(super) const ROUTE: Section = Section {
              with `tcp`.",
         ),
         key("limits", Form::Table, Rule("see below"), "Waits and sizes."),
+        key("tls", Form::Table, Rule("none"), "TLS at `listen`."),
         key(
             "nginx",
             Form::Table,
@@ -169,6 +170,43 @@ pub(super) const NGINX: Section = Section {
             Default::None,
             "The access log of the service, where nginx runs: inside the container, or on the other host. Its errors then tell whether a \
              new release is worse. See [verdicts.md](verdicts.md#behind-an-nginx).",
+        ),
+    ],
+};
+
+pub(super) const TLS: Section = Section {
+    path: "service.NAME.route.tls",
+    meaning: "TLS at the address of the route. Several services that share an address each bring their certificate: a client is \
+              shown the one for the host that it asks for. What happens when files change, expire or are wrong: \
+              [tls.md](tls.md).",
+    keys: &[
+        key(
+            "certificate",
+            Form::Path,
+            Required,
+            "The certificate in PEM, and behind it those that vouch for it (certbot's `fullchain.pem`). Read again when it \
+             changes.",
+        ),
+        key("key", Form::Path, Required, "Its private key in PEM, not encrypted. The proxy must be able to read it."),
+        key(
+            "minimum",
+            Form::OneOf(&["1.2", "1.3"]),
+            Is("\"1.2\""),
+            "The oldest version of TLS that is spoken with clients that ask for the hosts of this service.",
+        ),
+        key(
+            "redirect",
+            Form::Listen,
+            Default::None,
+            "Another address, usually `\":80\"`, where the same hosts and path are answered with 308 and the way to this one. It may \
+             be shared with services without TLS; not with `tcp`.",
+        ),
+        key(
+            "hsts",
+            Form::Duration,
+            Default::None,
+            "Tells browsers for how long to remember that there is nothing here without TLS, such as `\"365d\"`. `\"0s\"` makes them \
+             forget. What the application says itself has precedence; not with `tcp`.",
         ),
     ],
 };

@@ -21,6 +21,7 @@ mod ready;
 mod rollout;
 mod route;
 mod strategy;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use cutover_core::spec::{ProxyRoute, RouteKind, RouteSpec};
 use cutover_core::table::{Balance, Limits, Network};
 
-use super::{Place, nginx};
+use super::{Place, nginx, tls};
 use crate::config::reader::{Located, Reader, Zero};
 use crate::config::tree::Value;
 
@@ -37,7 +37,7 @@ pub(super) fn read(service: &Reader, place: &Place) -> Route {
     let tcp = reader.flag("tcp").is_some_and(|tcp| tcp.value);
     let nginx = reader.section("nginx");
     if nginx.is_written() {
-        for key in ["listen", "hosts", "path", "balance", "trusted", "limits", "preview"] {
+        for key in ["listen", "hosts", "path", "balance", "trusted", "limits", "preview", "tls"] {
             if reader.has(key) {
                 let message = "is for cutover's proxy, and cannot stand beside nginx";
                 reader.wrong_value(key, reader.place_of(key), message).hint("remove it, or the nginx table");
@@ -59,14 +59,16 @@ pub(super) fn read(service: &Reader, place: &Place) -> Route {
     let trusted = trusted(&reader);
     let limits = limits(&reader.section("limits"), tcp);
     let preview = address(&reader, "preview");
-    let spec = address(&reader, "listen").map(|listen| {
+    let listen = address(&reader, "listen");
+    let tls = tls::read(&reader, place, listen, &carries);
+    let spec = listen.map(|listen| {
         if preview.is_some_and(|preview| preview.port() == listen.port()) {
             let message = format!("port {} is where the service itself listens", listen.port());
             reader
                 .wrong_value("preview", reader.place_of("preview"), message)
                 .hint("give the preview a port of its own");
         }
-        RouteSpec::Proxy(ProxyRoute { listen, kind: carries, balance, trusted, limits, preview })
+        RouteSpec::Proxy(ProxyRoute { listen, kind: carries, balance, trusted, limits, preview, tls })
     });
     Route { kind, spec }
 }
@@ -156,7 +158,7 @@ fn limits(reader: &Reader, tcp: bool) -> Limits {
     }
 }
 
-fn address(reader: &Reader, key: &str) -> Option<SocketAddr> {
+pub(super) fn address(reader: &Reader, key: &str) -> Option<SocketAddr> {
     let node = reader.node(key)?;
     let everywhere = |port: u16| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
     let address = match &node.value {

@@ -16,6 +16,12 @@ pub trait Router: Send + Sync {
     /// configuration that is to be written can be, and is good as it is.
     async fn can_route(&self, route: &RouteSpec) -> Result<(), Failure>;
 
+    /// Whether everything that a new release's route names can be used, wherever it listens: its certificate.
+    async fn can_serve(&self, route: &RouteSpec) -> Result<(), Failure> {
+        let _ = route;
+        Ok(())
+    }
+
     /// Puts a table in force, as far as our proxy carries it. When this returns, no request that comes in later through the
     /// proxy is treated by an older one.
     async fn publish(&self, table: &Table) -> Result<(), RouterError>;

@@ -6,17 +6,20 @@
 mod keeper;
 mod look;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use cutover_core::spec::RouteSpec;
 use cutover_core::stats::{ServiceStats, Stats};
 use cutover_core::table::Table;
-use cutover_core::{Failure, InstanceId, ServiceName};
+use cutover_core::tls::CertificateFrom;
+use cutover_core::{Failure, InstanceId, ServiceName, Timestamp};
 use cutover_proxy::client::{Client, ClientError, Info};
+use cutover_proxy::tls::Pair;
 use tokio::sync::{Mutex, mpsc};
 
 use crate::engine::port::{Glance, Return, Router, RouterError};
@@ -74,6 +77,25 @@ impl Router for BuiltinRouter {
             }
             _ => failure,
         })
+    }
+
+    async fn can_serve(&self, route: &RouteSpec) -> Result<(), Failure> {
+        let Some(tls) = route.proxy().and_then(|route| route.tls.as_ref()) else { return Ok(()) };
+        let CertificateFrom::Files { certificate, key } = &tls.from;
+        Pair::read(certificate, key)
+            .map(drop)
+            .map_err(|error| Failure::because("the proxy could not use the certificate", &error))
+    }
+
+    async fn notes(&self) -> BTreeMap<ServiceName, Vec<String>> {
+        let stats = self.client.stats().await.unwrap_or_default();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = Timestamp(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
+        let mut notes: BTreeMap<ServiceName, Vec<String>> = BTreeMap::new();
+        for certificate in &stats.certificates {
+            notes.entry(certificate.service.clone()).or_default().extend(certificate.trouble(now));
+        }
+        notes
     }
 
     async fn publish(&self, table: &Table) -> Result<(), RouterError> {

@@ -3,12 +3,16 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
+use rustls::ClientConnection;
+
 use super::LIMIT;
 
 /// One connection.
 pub struct Conn {
     /// The socket.
     pub stream: TcpStream,
+    /// TLS over it, if there is any.
+    pub tls: Option<Box<ClientConnection>>,
     unread: Vec<u8>,
 }
 
@@ -46,12 +50,15 @@ impl Conn {
     pub fn of(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(LIMIT)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, unread: Vec::new() }
+        Self { stream, tls: None, unread: Vec::new() }
     }
 
     /// Sends bytes.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.stream.write_all(bytes.as_ref()).unwrap();
+        match &mut self.tls {
+            Some(tls) => rustls::Stream::new(&mut **tls, &mut self.stream).write_all(bytes.as_ref()).unwrap(),
+            None => self.stream.write_all(bytes.as_ref()).unwrap(),
+        }
     }
 
     /// Sends a GET.
@@ -131,9 +138,22 @@ impl Conn {
         self.unread.drain(..count).collect()
     }
 
+    /// Reads so many bytes; none if the connection ends before.
+    pub fn try_exactly(&mut self, count: usize) -> Option<Vec<u8>> {
+        while self.unread.len() < count {
+            if !self.more() {
+                return None;
+            }
+        }
+        Some(self.unread.drain(..count).collect())
+    }
+
     /// Reads until the connection ends; an error if it was reset.
     pub fn rest(&mut self) -> std::io::Result<Vec<u8>> {
-        self.stream.read_to_end(&mut self.unread)?;
+        match &mut self.tls {
+            Some(tls) => rustls::Stream::new(&mut **tls, &mut self.stream).read_to_end(&mut self.unread)?,
+            None => self.stream.read_to_end(&mut self.unread)?,
+        };
         Ok(std::mem::take(&mut self.unread))
     }
 
@@ -154,13 +174,21 @@ impl Conn {
     }
 
     /// Says that nothing more comes.
-    pub fn finish(&self) {
+    pub fn finish(&mut self) {
+        if let Some(tls) = &mut self.tls {
+            tls.send_close_notify();
+            tls.write_tls(&mut self.stream).unwrap();
+        }
         self.stream.shutdown(Shutdown::Write).unwrap();
     }
 
     fn more(&mut self) -> bool {
         let mut buffer = [0; 16 << 10];
-        match self.stream.read(&mut buffer) {
+        let read = match &mut self.tls {
+            Some(tls) => rustls::Stream::new(&mut **tls, &mut self.stream).read(&mut buffer),
+            None => self.stream.read(&mut buffer),
+        };
+        match read {
             Ok(count) => {
                 self.unread.extend(&buffer[..count]);
                 count > 0

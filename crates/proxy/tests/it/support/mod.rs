@@ -4,6 +4,7 @@ pub mod backend;
 pub mod client;
 pub mod proxy;
 pub mod table;
+pub mod tls;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};

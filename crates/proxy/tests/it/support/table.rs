@@ -58,19 +58,25 @@ pub fn routes(address: SocketAddr, routes: &[(&[&str], &str, &str)]) -> Listener
         hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
         path: (*path).to_owned(),
         service: name(service),
+        https: None,
+        hsts: None,
     };
-    Listener { address, traffic: Traffic::Http { routes: routes.iter().map(route).collect(), trusted: vec![] } }
+    plain(address, Traffic::Http { routes: routes.iter().map(route).collect(), trusted: vec![] })
 }
 
 /// A listener that shows a release while it is deployed.
 pub fn preview(address: SocketAddr, service: &str, release: Option<u32>) -> Listener {
     let (service, release) = (name(service), release.map(ReleaseNo));
-    Listener { address, traffic: Traffic::Preview { service, release, trusted: vec![] } }
+    plain(address, Traffic::Preview { service, release, trusted: vec![] })
 }
 
 /// A listener for TCP.
 pub fn tcp(address: SocketAddr, service: &str) -> Listener {
-    Listener { address, traffic: Traffic::Tcp { service: name(service) } }
+    plain(address, Traffic::Tcp { service: name(service) })
+}
+
+fn plain(address: SocketAddr, traffic: Traffic) -> Listener {
+    Listener { address, traffic, identities: vec![] }
 }
 
 /// A table whose generation is set when it is published.

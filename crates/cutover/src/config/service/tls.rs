@@ -1,0 +1,120 @@
+//! TLS at a route: where the certificate is, and how it is used. The files are looked at here, so that `check` and `plan` say
+//! what is wrong with them before anything has changed; the proxy reads them for itself.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use cutover_core::Timestamp;
+use cutover_core::spec::RouteKind;
+use cutover_core::tls::{CertificateFrom, SOON, TlsSpec, TlsVersion};
+use cutover_proxy::tls::{Facts, Pair, PairError};
+use jiff::tz::TimeZone;
+
+use super::Place;
+use super::route::address;
+use crate::config::reader::{Reader, Zero};
+
+/// Reads the `tls` table of a route that carries this.
+pub(super) fn read(
+    route: &Reader,
+    place: &Place,
+    listen: Option<SocketAddr>,
+    kind: &RouteKind,
+) -> Option<Box<TlsSpec>> {
+    let reader = route.section("tls");
+    if !reader.is_written() {
+        return None;
+    }
+    let path = |key| reader.plain(key).map(|path| place.resolve(path.value));
+    let (certificate, key) = (path("certificate"), path("key"));
+    let minimum = reader.one_of("minimum", &[("1.2", TlsVersion::V12), ("1.3", TlsVersion::V13)]).unwrap_or_default();
+    let (redirect, hsts) = (redirect(&reader, listen), reader.duration("hsts", Zero::Allowed));
+    if *kind == RouteKind::Tcp {
+        for key in ["redirect", "hsts"].into_iter().filter(|key| reader.has(key)) {
+            reader.wrong_value(key, reader.place_of(key), "has no meaning on a TCP route").hint("remove it");
+        }
+    }
+    let (certificate, key) = (certificate?, key?);
+    look(&reader, &certificate, &key, kind);
+    Some(Box::new(TlsSpec { from: CertificateFrom::Files { certificate, key }, minimum, redirect, hsts }))
+}
+
+fn redirect(reader: &Reader, listen: Option<SocketAddr>) -> Option<SocketAddr> {
+    let redirect = address(reader, "redirect")?;
+    if listen.is_some_and(|listen| listen.port() == redirect.port()) {
+        let message = format!("port {} is where the service itself listens", redirect.port());
+        reader
+            .wrong_value("redirect", reader.place_of("redirect"), message)
+            .hint("write the address for http: \":80\"");
+    }
+    Some(redirect)
+}
+
+/// Says what is wrong with the files.
+fn look(reader: &Reader, certificate: &Path, key: &Path, kind: &RouteKind) {
+    match Pair::read(certificate, key) {
+        Ok(pair) => judge(reader, &pair.facts, kind),
+        // The proxy may run as somebody else. If it cannot read the file either, the agent says so before it deploys.
+        Err(PairError::Read { path, source }) if source.kind() == ErrorKind::PermissionDenied => {
+            let which = if path == key { "key" } else { "certificate" };
+            let message =
+                format!("{} cannot be looked at by this user: whether it can be used is not known", path.display());
+            reader
+                .odd_value(which, reader.place_of(which), message)
+                .hint("the user that runs the proxy must be able to read it");
+        }
+        Err(error) => {
+            let which = match &error {
+                PairError::NoKey { .. } | PairError::BadKey(_) | PairError::Mismatch { .. } => "key",
+                PairError::Read { path, .. } if path == key => "key",
+                _ => "certificate",
+            };
+            reader.wrong_value(which, reader.place_of(which), &error).hint_if(hint(&error));
+        }
+    }
+}
+
+fn hint(error: &PairError) -> Option<String> {
+    match error {
+        PairError::Mismatch { .. } => Some("name the key with which this certificate was requested".to_owned()),
+        PairError::Read { source, .. } if source.kind() == ErrorKind::NotFound => {
+            Some("a relative path starts at the folder of cutover.toml".to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// Says what clients would mind.
+fn judge(reader: &Reader, facts: &Facts, kind: &RouteKind) {
+    let at = reader.place_of("certificate");
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+    if facts.until <= now {
+        let message = format!("the certificate expired on {}: no client would accept it", day(facts.until));
+        reader
+            .wrong_value("certificate", at, message)
+            .hint("renew it; a proxy that uses it already serves on meanwhile");
+    } else if facts.from > now {
+        let message = format!("the certificate is not good before {}", day(facts.from));
+        reader.wrong_value("certificate", at, message).hint("look whether the clock of this machine is right (`date`)");
+    } else if facts.until <= now + SOON {
+        let message = format!("the certificate expires on {}", day(facts.until));
+        reader
+            .odd_value("certificate", at, message)
+            .hint("replace the files in time: they are read again by themselves");
+    }
+    let RouteKind::Http { hosts, .. } = kind else { return };
+    if let Some(host) = hosts.iter().find(|host| !facts.covers(host)) {
+        let message = format!("the certificate is for {}, not for {host}", facts.names.join(", "));
+        reader.wrong_value("certificate", at, message).hint("name another one, or correct hosts");
+    }
+}
+
+/// The day of a moment, as `2026-11-21`.
+fn day(moment: Timestamp) -> String {
+    let millis = i64::try_from(moment.0).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_millisecond(millis)
+        .map_or_else(|_| "an unknown day".to_owned(), |moment| moment.to_zoned(TimeZone::UTC).date().to_string())
+}
