@@ -9,6 +9,7 @@
 //! - `worker`: one thread per core, each with its own runtime, connections, pool and buffers.
 //! - `serve`: HTTP from a client's bytes to an instance and back. `tcp` and `stream`: connections that are only copied.
 //! - `http`: the strict HTTP/1.1 codec. `upstream`: idle and new connections to instances. `route`: which service is meant.
+//! - `rule`: what is done with a request besides passing it on.
 //! - `control`: the socket, and the steps of publishing a table. `disk`: the table at rest. `bind`: listening sockets.
 //!
 //! # Why it looks like this
@@ -20,7 +21,7 @@
 //! **Invariant:** a table change closes no client connection (unless its listener is removed) and no stream.
 //! **Invariant:** a request is sent twice only if that is provably harmless. See `serve::retry`.
 //!
-//! Deliberately absent: TLS, HTTP/2, compression, caching, access logs, rewriting of paths. The proxy decides nothing about
+//! Deliberately absent: TLS, HTTP/2, compression, caching, access logs. The proxy decides nothing about
 //! deployments: what gets traffic is what the table says.
 
 mod bind;
@@ -31,6 +32,7 @@ mod http;
 mod inbox;
 mod live;
 mod route;
+mod rule;
 mod run;
 mod serve;
 mod stream;

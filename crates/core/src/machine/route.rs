@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::state::{Duty, Instance, Progress, ServiceState};
 use crate::id::{Generation, ReleaseNo, ServiceName};
 use crate::pin::{POINTS, Pin};
+use crate::rules::Rules;
 use crate::spec::{ProxyRoute, RouteKind, RouteSpec};
 use crate::table::{Front, Hold, Limits, Listener, Mode, Route, Service, Table, Target, Traffic};
 
@@ -105,14 +106,16 @@ fn add_route(listeners: &mut Vec<Listener>, name: &ServiceName, spec: &ProxyRout
     let at = listeners.iter().position(|listener| overlaps(listener.address, spec.listen));
     let traffic = match (&spec.kind, at.map(|at| &mut listeners[at])) {
         (kind, None) => new_traffic(kind, name, spec),
-        (RouteKind::Http { hosts, path }, Some(Listener { address, traffic: Traffic::Http { routes, .. } }))
+        (RouteKind::Http { hosts, path, more }, Some(Listener { address, traffic: Traffic::Http { routes, .. } }))
             if *address == spec.listen =>
         {
-            if let Some(taken) = routes.iter().find(|route| same(route, hosts, path)) {
+            let paths = || std::iter::once(path).chain(more);
+            let taken = paths().find_map(|path| Some((path, routes.iter().find(|route| same(route, hosts, path))?)));
+            if let Some((path, taken)) = taken {
                 let wanted = format!("{}{path} on {}", hosts.first().map_or("*", String::as_str), spec.listen);
                 return Err(RouteConflict { wanted, owner: taken.service.clone() });
             }
-            routes.push(Route { hosts: hosts.clone(), path: path.clone(), service: name.clone() });
+            routes.extend(http_routes(name, hosts, paths()));
             return Ok(());
         }
         (_, Some(listener)) => {
@@ -126,11 +129,19 @@ fn add_route(listeners: &mut Vec<Listener>, name: &ServiceName, spec: &ProxyRout
 fn new_traffic(kind: &RouteKind, name: &ServiceName, spec: &ProxyRoute) -> Traffic {
     match kind {
         RouteKind::Tcp => Traffic::Tcp { service: name.clone() },
-        RouteKind::Http { hosts, path } => Traffic::Http {
-            routes: vec![Route { hosts: hosts.clone(), path: path.clone(), service: name.clone() }],
+        RouteKind::Http { hosts, path, more } => Traffic::Http {
+            routes: http_routes(name, hosts, std::iter::once(path).chain(more)).collect(),
             trusted: spec.trusted.clone(),
         },
     }
+}
+
+fn http_routes<'a>(
+    name: &'a ServiceName,
+    hosts: &'a [String],
+    paths: impl Iterator<Item = &'a String>,
+) -> impl Iterator<Item = Route> {
+    paths.map(move |path| Route { hosts: hosts.to_vec(), path: path.clone(), service: name.clone() })
 }
 
 fn owner(traffic: &Traffic, fallback: &ServiceName) -> ServiceName {
@@ -166,7 +177,15 @@ fn service(state: &ServiceState, route: Option<&ProxyRoute>, token: Option<&str>
         limits: route.map_or_else(Limits::default, |route| route.limits.clone()),
         pin: pin_of(state),
         token: token.map(str::to_owned),
+        rules: route.and_then(|route| rules(state, &route.rules)).map(Box::new),
     }
+}
+
+/// The rules of a route, with the service down for maintenance if somebody said so.
+fn rules(state: &ServiceState, configured: &Rules) -> Option<Rules> {
+    let usual = configured.maintenance.clone().unwrap_or_default();
+    let down = state.maintenance.as_ref().map(|down| usual.with(&down.settings));
+    Some(configured.under(down)).filter(|rules| !rules.is_empty())
 }
 
 /// How a canary's share is divided among its instances, and the rest among the others.

@@ -164,9 +164,13 @@ impl Client {
     /// Like [`Self::refuse`]; `bodiless` leaves the text away, as an answer to `HEAD` must.
     pub async fn refuse_to(&mut self, refusal: &Refusal, keep: bool, bodiless: bool) -> Next {
         let keep = keep && !self.slot.retired();
-        let answer = refusal.write(keep, bodiless);
+        self.say(&refusal.write(keep, bodiless), keep).await
+    }
+
+    /// Writes a small answer that is whole. `keep` is what its head says.
+    pub async fn say(&mut self, answer: &[u8], keep: bool) -> Next {
         self.slot.within(self.worker.shared.now_ms(), LINGER);
-        match guarded(&self.slot, self.stream.write_all(&answer)).await {
+        match guarded(&self.slot, self.stream.write_all(answer)).await {
             Ok(Ok(())) if keep => Next::Keep,
             Ok(Ok(())) => Next::Close,
             _ => Next::Drop,

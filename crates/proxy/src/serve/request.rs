@@ -1,5 +1,6 @@
 //! A request from its head to the moment it is ready to be sent: parsed, routed, rewritten, a small body read.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::claim::Preview;
@@ -15,6 +16,7 @@ use crate::http::request::Request;
 use crate::live::service::LiveService;
 use crate::live::table::LiveTraffic;
 use crate::route::Prefix;
+use crate::rule::{self, Judged, Manners, Visitor};
 use crate::worker::stock::Scratch;
 use cutover_core::table::Network;
 use tokio::io::AsyncWriteExt;
@@ -52,6 +54,8 @@ struct Routed {
     trusted: bool,
     pinned: Pinned,
     preview: Option<Preview>,
+    /// The client's address, if a rule may ask for it.
+    address: Option<IpAddr>,
 }
 
 /// What became of reading a small body.
@@ -78,18 +82,33 @@ pub async fn serve(client: &mut Client, scratch: &mut Scratch, end: usize) -> Ne
         client.inbox.consume(end);
         return client.refuse_to(&refusal, keep, bodiless).await;
     };
-    let Routed { service, trusted, pinned, preview } = routed;
+    let Routed { service, trusted, pinned, preview, address } = routed;
     let ask = ask(head, request, &service, pinned, preview);
     let framing = request.framing;
     scratch.sent.clear();
     forward::request(&mut scratch.sent, head, request, client.peer, trusted, service.spec.name.as_str());
+    let judged = service.rules.as_ref().map(|rules| {
+        rules.edit_request(&mut scratch.sent);
+        let visitor = Visitor { head, request, address, preview: ask.preview.as_ref() };
+        let manners = Manners { keep: visitor.keeps(), old: ask.old, bodiless: ask.bodiless };
+        (rules.judge(&visitor, &service.counts, began_us), manners)
+    });
     client.inbox.consume(end);
+    let mut _permit = None;
+    if let Some((Judged { ruling, permit }, manners)) = judged {
+        _permit = permit;
+        if let Some(next) = rule::act(client, &service, ruling, manners).await {
+            return next;
+        }
+    }
     let mut body = Body::new(framing, framing == Framing::Chunked);
     if !body.done() {
         match buffer(client, scratch, &service, framing, &mut body).await {
             Buffered::Ready => {}
             Buffered::Gone => return Next::Drop,
-            Buffered::Refused(refusal) => return client.refuse_to(&refusal, false, ask.bodiless).await,
+            Buffered::Refused(refusal) => {
+                return client.refuse_to(&service.dress(refusal), false, ask.bodiless).await;
+            }
         }
     }
     Exchange { client, scratch, service, ask, body, began_us }.run().await
@@ -102,17 +121,19 @@ fn route(client: &Client, head: &[u8], request: &Request) -> Option<Routed> {
             let Prefix { path, service } =
                 router.find(request.host.map(|host| host.of(head)), request.target.of(head))?;
             let trusted = believed(&router.trusted);
-            let pinned = service.pin.as_ref().map_or_else(Pinned::default, |pin| {
-                let (peer, networks) = (client.peer, trusted.then_some(router.trusted.as_slice()));
-                Asker { head, request, peer, trusted: networks }.pinned(pin, &service.counts, path)
-            });
-            Some(Routed { service: service.clone(), trusted, pinned, preview: None })
+            let asker =
+                || Asker { head, request, peer: client.peer, trusted: trusted.then_some(router.trusted.as_slice()) };
+            let pin = service.pin.as_ref();
+            let pinned = pin.map_or_else(Pinned::default, |pin| asker().pinned(pin, &service.counts, path));
+            let address = service.rules.as_ref().and_then(|_| asker().address());
+            Some(Routed { service: service.clone(), trusted, pinned, preview: None, address })
         }
         LiveTraffic::Preview { service, release, trusted } => Some(Routed {
             service: service.clone(),
             trusted: believed(trusted),
             pinned: Pinned::default(),
             preview: Some(Preview::New(*release)),
+            address: None,
         }),
         LiveTraffic::Tcp(_) => None,
     })
