@@ -265,6 +265,10 @@ fn with(section: &Section, key: &str, line: &str) -> String {
         ("service.NAME.route.files", "path", "path = \"/a\""),
         ("service.NAME.route.files", "directory", "directory = \"bin\""),
         ("service.NAME.route.password", "file", "file = \"users\""),
+        match key {
+            "burst" => ("service.NAME.route.access", "rate", "rate = \"10/s\""),
+            _ => ("service.NAME.route.access", "allow", "allow = []"),
+        },
         (NGINX, "file", "file = \"/etc/nginx/conf.d/web.conf\""),
         match key {
             "variable" | "down" | "sites" => (NGINX, "file", "file = \"/etc/nginx/conf.d/web.conf\""),

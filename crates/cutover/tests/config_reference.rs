@@ -45,7 +45,7 @@ fn every_configuration_on_the_page_loads() {
 /// They are pieces: what stands around them is the same everywhere. Seen to fail with a key of theirs misspelt.
 #[test]
 fn the_pieces_on_other_pages_load() {
-    for page in ["strategies.md", "verdicts.md"] {
+    for page in ["routing.md", "strategies.md", "verdicts.md"] {
         let text = std::fs::read_to_string(page_named(page)).unwrap();
         let blocks: Vec<&str> = text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
         assert!(!blocks.is_empty(), "{page} has examples");

@@ -4,6 +4,8 @@
 
 mod config;
 
+use std::time::Duration;
+
 use config::Folder;
 use cutover_core::rules::{MAX_PAGE, Missing, Rules};
 use cutover_core::spec::{ProxyRoute, RouteKind};
@@ -14,6 +16,9 @@ fn folder() -> Folder {
     let folder = Folder::new();
     folder.file("errors/down.html", "<p>down</p>");
     folder.file("soon.txt", "soon");
+    folder.file("users", "ann:$2y$05$x\n");
+    folder.file("md5", "# old\nann:$apr1$hunter2$hunter2\n");
+    folder.file("nonsense", "hunter2\n");
     folder.file("large.html", "x".repeat(MAX_PAGE + 1));
     folder.file("binary.html", [0xff, 0xfe]);
     folder
@@ -32,7 +37,9 @@ fn rules(lines: &str) -> Rules {
 fn transcript(cases: &[&str]) -> String {
     let told = cases.iter().map(|case| {
         let errors = folder().load(format!("{SERVICE}{case}"), None).map(|_| "nothing is wrong".to_owned());
-        format!("{case}\n---\n{}\n", errors.unwrap_or_else(|errors| errors.to_string()))
+        let errors = errors.map_err(|errors| errors.to_string());
+        assert!(!format!("{errors:?}").contains("hunter2"), "a secret is shown");
+        format!("{case}\n---\n{}\n", errors.unwrap_or_else(|errors| errors))
     });
     told.collect::<Vec<_>>().join("\n")
 }
@@ -100,6 +107,21 @@ fn files() {
 }
 
 #[test]
+fn who_may_ask_and_how_much() {
+    let access = rules(
+        "access = { allow = [\"10.0.0.0/8\"], rate = \"600/m\", at_once = 5 }\npassword = { file = \"users\", realm = \"shop\" }",
+    )
+    .access;
+    let rate = access.rate.unwrap();
+    assert_eq!((rate.requests, rate.per, rate.burst), (600, Duration::from_secs(60), 20));
+    assert_eq!((access.allow.len(), access.at_once), (1, Some(5)));
+    let password = access.password.unwrap();
+    assert_eq!((password.file.ends_with("users"), password.realm.as_str()), (true, "shop"));
+    let config = folder().load(format!("{SERVICE}listen = 80\npassword = {{ file = \"gone\" }}"), None).unwrap();
+    assert!(config.warnings.iter().any(|warning| warning.to_string().contains("\"gone\" cannot be read now")));
+}
+
+#[test]
 fn what_is_wrong_is_told() {
     let told = transcript(&[
         "listen = 80\nstrip = true",
@@ -122,6 +144,13 @@ fn what_is_wrong_is_told() {
         "strip = true\n[service.web.route.nginx]\nfile = \"/x\"\nupstream = \"web\"",
         "listen = 80\n[[service.web.route.files]]\npath = \"assets\"\ndirectory = \"/\"\n[[service.web.route.files]]\npath = \"/a\"\nroot = \"x\"",
         "listen = 80\n[[service.web.route.files]]\npath = \"/a/\"\ndirectory = \"bin\"\n[[service.web.route.files]]\npath = \"/a\"\ndirectory = \"/\"\nmissing = \"404\"",
+        "listen = 80\naccess = { allow = [\"x\"], deny = 7, rate = \"10\", burst = 0, at_once = 0 }",
+        "listen = 80\naccess = { rate = \"0/s\" }",
+        "listen = 80\naccess = { rate = \"10/day\", users = \"x\" }",
+        "listen = 80\naccess = { burst = 5 }",
+        "listen = 80\n[service.web.route.password]\nrealm = \"a \\\"b\\\"\"",
+        "listen = 80\npassword = { file = \"md5\" }",
+        "listen = 80\npassword = { file = \"nonsense\" }",
     ]);
     insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!(told) });
 }

@@ -131,9 +131,7 @@ fn synonym(word: &str, path: &str) -> Option<&'static str> {
         "service.NAME.route.files" => {
             &[("root", "directory"), ("dir", "directory"), ("folder", "directory"), ("try_files", "missing")]
         }
-        "service.NAME.route.access" => {
-            &[("limit", "rate"), ("connections", "at_once"), ("concurrent", "at_once"), ("users", "password")]
-        }
+        "service.NAME.route.access" => &[("limit", "rate"), ("connections", "at_once"), ("concurrent", "at_once")],
         "service.NAME.route.password" => &[("htpasswd", "file"), ("users", "file"), ("name", "realm")],
         "service.NAME.route.maintenance" => &[("retry", "retry_after"), ("file", "page"), ("except", "allow")],
         "service.NAME.hooks" => &[

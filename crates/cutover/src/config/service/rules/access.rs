@@ -67,7 +67,7 @@ fn password(reader: &Reader, place: &Place) -> Option<Password> {
         Err(Fault::Unread(why)) => {
             let message =
                 format_args!("{:?} cannot be read now: {why}; until the proxy can, nobody gets in", written.value);
-            drop(reader.odd_value("file", written.at, message));
+            reader.odd_value("file", written.at, message).hint_if(None);
         }
     }
     Some(Password { file, realm })
