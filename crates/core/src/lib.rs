@@ -14,6 +14,7 @@ pub mod plan;
 pub mod proof;
 pub mod release;
 pub mod rule;
+pub mod rules;
 pub mod spec;
 pub mod stats;
 pub mod table;

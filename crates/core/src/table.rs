@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{Generation, InstanceId, ReleaseNo, ServiceName};
 use crate::pin::Pin;
+use crate::rules::Rules;
 use crate::spec::NginxRoute;
 use crate::tls::Identity;
 use crate::unit::{ByteSize, duration};
@@ -57,7 +58,8 @@ pub struct Listener {
 pub enum Traffic {
     /// HTTP/1.1, routed by host and path.
     Http {
-        /// The routes; the most specific wins: an exact host before any host, then the longest path prefix.
+        /// The routes; the most specific wins: an exact host before a wildcard, the longest wildcard
+        /// first, and that before any host; then the longest path prefix.
         routes: Vec<Route>,
         /// Peers whose `X-Forwarded-*` headers are believed and extended, as `address/prefix`. From anybody else these
         /// headers are replaced.
@@ -83,7 +85,7 @@ pub enum Traffic {
 /// Which requests go to which service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {
-    /// The host names it serves, lower case, without port; empty for any.
+    /// The host names it serves, lower case, without port; empty for any. `*.example.com` is every name below `example.com`.
     pub hosts: Vec<String>,
     /// The path prefix, beginning with `/`. `/shop` matches `/shop` and `/shop/…`, not `/shopping`.
     pub path: String,
@@ -126,6 +128,9 @@ pub struct Service {
     /// A request that carries this secret in `cutover-token` may choose its instance with `cutover-instance`, and its answer
     /// names the instance and release that gave it. This is how the agent looks through the router.
     pub token: Option<String>,
+    /// What is done with its requests besides passing them on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<Box<Rules>>,
 }
 
 /// How a target is chosen among those that serve.

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use config::Folder;
-use cutover::config::keys::{Default, Key, SECTIONS, Section};
+use cutover::config::keys::{Default, Form, Key, SECTIONS, Section};
 use cutover_core::pin::PinBy;
 use cutover_core::rule::verdict::Bounds;
 use cutover_core::spec::{Check, MetricSource, Ports, ProxyRoute, RouteKind, ServiceSpec, Strategy};
@@ -41,7 +41,8 @@ fn the_full_example_reads_as_it_says() {
     assert_eq!(web.rollout.smoke.as_deref(), Some(&[folder.path().join("smoke.sh").display().to_string()][..]));
     let route = proxy(web);
     assert_eq!(route.listen.to_string(), "0.0.0.0:80");
-    assert_eq!(route.kind, RouteKind::Http { hosts: vec!["shop.example.com".into()], path: "/".into() });
+    let (hosts, path, more) = (vec!["shop.example.com".into()], "/".into(), vec![]);
+    assert_eq!(route.kind, RouteKind::Http { hosts, path, more });
     assert_eq!(mailer.route, None);
     assert_eq!(mailer.ready.check, Check::File(folder.path().join("run/{instance}.ready")));
     assert!(!format!("{config:?}").contains("hunter2"), "a secret is in the debug form");
@@ -126,7 +127,8 @@ fn addresses_and_paths_have_one_form() {
         "{SMALL}route = {{ listen = 80, hosts = [\"B.example.\", \"a\", \"b.example\"], path = \"/x/\", balance = \"round_robin\" }}"
     );
     let route = proxy(&one(&folder, &toml, None));
-    assert_eq!(route.kind, RouteKind::Http { hosts: vec!["a".into(), "b.example".into()], path: "/x".into() });
+    let hosts = vec!["a".into(), "b.example".into()];
+    assert_eq!(route.kind, RouteKind::Http { hosts, path: "/x".into(), more: vec![] });
     assert_eq!(route.balance, Balance::RoundRobin);
 }
 
@@ -276,6 +278,17 @@ fn with(section: &Section, key: &str, line: &str) -> String {
             "command" => (METRIC, "command", "command = [\"./server\"]"),
             _ => (METRIC, "http", "http = \"http://localhost\""),
         },
+        ("service.NAME.route.redirect", "from", "from = \"/a\""),
+        ("service.NAME.route.redirect", "to", "to = \"/b\""),
+        ("service.NAME.route.rewrite", "from", "from = \"/a\""),
+        ("service.NAME.route.rewrite", "to", "to = \"/b\""),
+        ("service.NAME.route.files", "path", "path = \"/a\""),
+        ("service.NAME.route.files", "directory", "directory = \"bin\""),
+        ("service.NAME.route.password", "file", "file = \"users\""),
+        match key {
+            "burst" => ("service.NAME.route.access", "rate", "rate = \"10/s\""),
+            _ => ("service.NAME.route.access", "allow", "allow = []"),
+        },
         (NGINX, "file", "file = \"/etc/nginx/conf.d/web.conf\""),
         (TLS, "certificate", "certificate = \"web.pem\""),
         (TLS, "key", "key = \"web.key\""),
@@ -308,9 +321,17 @@ fn with(section: &Section, key: &str, line: &str) -> String {
     let sections = SECTIONS.iter().map(|section| section.path).filter(written);
     let table = |path: &str| match path {
         "" => lines(path),
+        path if is_list(path) => format!("\n[[{}]]\n{}", path.replace("NAME", "web"), lines(path)),
         path => format!("\n[{}]\n{}", path.replace("NAME", "web"), lines(path)),
     };
     sections.map(table).collect()
+}
+
+/// Whether a section is one of a list of tables.
+fn is_list(path: &str) -> bool {
+    let Some((above, key)) = path.rsplit_once('.') else { return false };
+    let key = Section::of(above).and_then(|section| section.key(key));
+    key.is_some_and(|key| matches!(key.form, Form::List(_)))
 }
 
 fn documented() -> impl Iterator<Item = (&'static Section, &'static Key)> {
@@ -332,7 +353,9 @@ fn every_documented_key_is_read() {
         let toml = if name == "route" { toml.replace("\n[service.web.route]\nlisten = 80\n", "") } else { toml };
         let errors = folder.load(&toml, None).expect_err(&toml).to_string();
         let dot = if section.path.is_empty() { "" } else { "." };
-        let expected = format!("{}{dot}{name}: expected {}", section.path.replace("NAME", "web"), key.form.expected());
+        let index = if is_list(section.path) { "[1]" } else { "" };
+        let path = section.path.replace("NAME", "web");
+        let expected = format!("{path}{index}{dot}{name}: expected {}", key.form.expected());
         assert!(errors.contains(&expected), "{toml}\nshould say {expected:?} but says\n{errors}");
     }
 }

@@ -45,7 +45,7 @@ fn every_configuration_on_the_page_loads() {
 /// They are pieces: what stands around them is the same everywhere. Seen to fail with a key of theirs misspelt.
 #[test]
 fn the_pieces_on_other_pages_load() {
-    for page in ["strategies.md", "verdicts.md", "tls.md"] {
+    for page in ["routing.md", "strategies.md", "verdicts.md", "tls.md"] {
         let text = std::fs::read_to_string(page_named(page)).unwrap();
         let text = text.replace("/etc/letsencrypt/live/shop.example.com/fullchain.pem", "web.pem");
         let text = text.replace("/etc/letsencrypt/live/shop.example.com/privkey.pem", "web.key");

@@ -167,3 +167,42 @@ fn a_reader_that_goes_away_does_not_disturb_the_deployment() {
     host.rests_on(Some(2), 1);
     assert_eq!(host.story().summary.outcome, Some(Outcome::Done));
 }
+
+/// The page comes from the proxy, which has it on its disk; who is let through, and the deployment, see the service.
+// Seen failing with the page left out of the table, and with the agent's looks answered by it.
+#[test]
+fn maintenance_shows_a_page_until_it_is_taken_back() {
+    let host = Host::new(env!("CARGO_BIN_EXE_cutover"));
+    let page = host.root().join("soon.html");
+    std::fs::write(&page, "<p>soon</p>").unwrap();
+    host.configure(&App { route: "maintenance = { page = \"soon.html\" }".to_owned(), ..App::default() });
+    host.run(&["maintenance", "on", "sample"]).expect(3).says(&["sample"]);
+    host.done(&["deploy"]);
+    let get = |path: &str| get(host.address(), path);
+    assert_eq!(get("/").0, 200);
+    host.run(&["maintenance", "on", "--page", "missing.html"]).expect(2).says(&["missing.html", "cannot be read"]);
+    host.done(&["maintenance", "on", "-m", "moving house", "--retry-after", "5m"]);
+    assert_eq!(get("/"), (503, "<p>soon</p>".to_owned()));
+    host.run(&["status"]).expect(0).says(&["down for maintenance", "moving house"]);
+    host.build("something new");
+    host.done(&["deploy"]);
+    assert_eq!(get("/").0, 503, "a deployment goes through and does not take it up");
+    host.done(&["maintenance", "on", "--allow", "127.0.0.0/8"]);
+    assert_eq!(get("/").0, 200, "who is let through is served");
+    host.done(&["maintenance", "on"]);
+    assert_eq!(get("/").0, 503);
+    host.done(&["maintenance", "off"]);
+    host.done(&["maintenance", "off"]);
+    assert_eq!(get("/").0, 200);
+}
+
+/// Status and body.
+fn get(address: std::net::SocketAddr, path: &str) -> (u16, String) {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: sample\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head[9..12].parse().unwrap(), body.to_owned())
+}

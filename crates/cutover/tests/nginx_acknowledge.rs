@@ -146,6 +146,7 @@ fn table(host: &Host, nginx: &Nginx, generation: u64, new: &Side, old: &Side) ->
         pin: None,
         limits: Limits::default(),
         token: Some("look-through".to_owned()),
+        rules: None,
     };
     let front = Front { service: name, nginx: route, serving: vec![new.instance()] };
     Table {

@@ -64,6 +64,8 @@ fn check_service(service: &Service, wrong: &mut Vec<String>) {
             wrong.push(format!("service {} tells clients apart by {name:?}, which is no header", service.name));
         }
     }
+    let faults = service.rules.iter().flat_map(|rules| rules.faults());
+    wrong.extend(faults.map(|fault| format!("service {}: {fault}", service.name)));
     if service.token.as_ref().is_some_and(String::is_empty) {
         wrong.push(format!("service {} has an empty token", service.name));
     }

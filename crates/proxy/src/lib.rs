@@ -10,7 +10,7 @@
 //! - `serve`: HTTP from a client's bytes to an instance and back. `tcp` and `stream`: connections that are only copied.
 //! - `tls`: certificates, handshakes and sessions. `socket`: a client's connection, whatever is around it.
 //! - `http2`: streams as connections of HTTP/1.1. `http`: the strict HTTP/1.1 codec. `upstream`: idle and new connections to instances.
-//! - `route`: which service is meant.
+//! - `route`: which service is meant. `rule`: what is done with a request besides passing it on.
 //! - `succession`: how a running proxy is replaced by another one. `notify`: what systemd is told of it.
 //! - `control`: the socket, and the steps of publishing a table. `disk`: the table at rest. `bind`: listening sockets.
 //!
@@ -24,7 +24,7 @@
 //! **Invariant:** a process that was replaced follows every table, and what it has in hand counts, until it is done. See `succession`.
 //! **Invariant:** a request is sent twice only if that is provably harmless. See `serve::retry`.
 //!
-//! Deliberately absent: HTTP/2 to instances, compression, caching, access logs, rewriting of paths. The proxy decides nothing about
+//! Deliberately absent: HTTP/2 to instances, compression, caching, access logs. The proxy decides nothing about
 //! deployments: what gets traffic is what the table says.
 
 mod bind;
@@ -37,6 +37,7 @@ mod inbox;
 mod live;
 mod notify;
 mod route;
+mod rule;
 mod run;
 mod serve;
 mod socket;

@@ -1,7 +1,7 @@
 //! Which service a request is for: by host, then by path.
 //!
-//! An exact host wins over any host, then the longest path prefix that ends on a segment boundary. If the routes of the
-//! exact host do not match the path, those for any host are asked. Paths are compared as they are written: `%2F`, `//` and
+//! An exact host wins over a wildcard, the longest wildcard first, and that over any host; then the longest path prefix that ends
+//! on a segment boundary. If the routes of one do not match the path, those of the next are asked. Paths are compared as they are written: `%2F`, `//` and
 //! `..` are not interpreted, because a route only selects who answers; it protects nothing.
 
 use std::collections::HashMap;
@@ -16,6 +16,8 @@ use crate::live::service::LiveService;
 #[derive(Debug, Default)]
 pub struct Router {
     exact: HashMap<Vec<u8>, Vec<Prefix>>,
+    /// By what follows the star, with its dot.
+    wild: HashMap<Vec<u8>, Vec<Prefix>>,
     any: Vec<Prefix>,
     /// Peers whose forwarding fields are believed.
     pub trusted: Vec<Network>,
@@ -45,13 +47,18 @@ impl Router {
             let hsts = route.hsts.map(|time| format!("max-age={}", time.as_secs()).into());
             let prefix = Prefix { path, service: service.clone(), https: route.https, hsts };
             for host in &route.hosts {
-                router.exact.entry(host.to_ascii_lowercase().into_bytes()).or_default().push(prefix.clone());
+                let host = host.to_ascii_lowercase();
+                let (hosts, name) = match host.strip_prefix('*') {
+                    Some(below) => (&mut router.wild, below),
+                    None => (&mut router.exact, host.as_str()),
+                };
+                hosts.entry(name.as_bytes().to_vec()).or_default().push(prefix.clone());
             }
             if route.hosts.is_empty() {
                 router.any.push(prefix);
             }
         }
-        for prefixes in router.exact.values_mut().chain([&mut router.any]) {
+        for prefixes in router.exact.values_mut().chain(router.wild.values_mut()).chain([&mut router.any]) {
             prefixes.sort_by_key(|prefix| std::cmp::Reverse(prefix.path.len()));
         }
         router
@@ -63,7 +70,9 @@ impl Router {
         let matching = |prefixes: &'_ [Prefix]| prefixes.iter().position(|prefix| prefix.covers(path));
         let exact = if self.exact.is_empty() { None } else { host.and_then(|host| self.host(without_port(host))) };
         let by_host = exact.and_then(|prefixes| Some(&prefixes[matching(prefixes)?]));
-        by_host.or_else(|| Some(&self.any[matching(&self.any)?]))
+        by_host
+            .or_else(|| if self.wild.is_empty() { None } else { self.below(without_port(host?), matching) })
+            .or_else(|| Some(&self.any[matching(&self.any)?]))
     }
 
     fn host(&self, host: &[u8]) -> Option<&[Prefix]> {
@@ -71,6 +80,15 @@ impl Router {
         let found =
             if host.iter().any(lower) { self.exact.get(&host.to_ascii_lowercase()) } else { self.exact.get(host) };
         found.map(Vec::as_slice)
+    }
+
+    /// The route of the longest wildcard that takes this host and has one for the path.
+    fn below(&self, host: &[u8], matching: impl Fn(&[Prefix]) -> Option<usize>) -> Option<&Prefix> {
+        let host = host.to_ascii_lowercase();
+        // The star stands for at least one character.
+        let dots = memchr::memchr_iter(b'.', &host).filter(|dot| *dot > 0);
+        let mut found = dots.filter_map(|dot| self.wild.get(&host[dot..]));
+        found.find_map(|prefixes| Some(&prefixes[matching(prefixes)?]))
     }
 }
 
@@ -105,7 +123,7 @@ mod tests {
                 let service = ServiceName::new(*service).unwrap();
                 let (balance, limits) = (Balance::default(), Limits::default());
                 let (name, targets, hold, pin, token) = (service.clone(), vec![], None, None, None);
-                let spec = Service { name, balance, targets, hold, limits, pin, token };
+                let spec = Service { name, balance, targets, hold, limits, pin, token, rules: None };
                 let live = LiveService::new(spec, Arc::new(ServiceCounts::new(1)), vec![]);
                 services.insert(service.clone(), Arc::new(live));
                 let hosts = hosts.iter().map(|h| (*h).to_owned()).collect();
@@ -123,6 +141,9 @@ mod tests {
             (&["shop.example", "[::1]"], "/admin", "admin"),
             (&[], "/api", "api"),
             (&["only.example"], "/x", "x"),
+            (&["*.shop.example"], "/", "every"),
+            (&["*.shop.example"], "/only", "every-only"),
+            (&["*.eu.shop.example"], "/", "europe"),
         ]);
         let cases = [
             ("shop.example", "/", "shop"),
@@ -135,6 +156,12 @@ mod tests {
             ("other.example", "/apis", "fallback"),
             ("only.example", "/y", "fallback"),
             ("", "*", "fallback"),
+            ("a.shop.example", "/", "every"),
+            ("b.a.shop.example", "/admin", "every"),
+            ("A.eu.shop.EXAMPLE:443", "/", "europe"),
+            ("a.eu.shop.example", "/only", "europe"),
+            (".shop.example", "/", "fallback"),
+            ("ashop.example", "/", "fallback"),
         ];
         for (host, target, service) in cases {
             let found =

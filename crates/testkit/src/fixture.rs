@@ -214,11 +214,12 @@ pub fn process(command: Vec<String>) -> ProcessSpec {
 fn route(name: &ServiceName, port: u16) -> RouteSpec {
     RouteSpec::Proxy(ProxyRoute {
         listen: SocketAddr::from(([127, 0, 0, 1], 8080 + port)),
-        kind: RouteKind::Http { hosts: vec![format!("{name}.example.com")], path: "/".to_owned() },
+        kind: RouteKind::Http { hosts: vec![format!("{name}.example.com")], path: "/".to_owned(), more: Vec::new() },
         balance: Balance::default(),
         trusted: Vec::new(),
         limits: Limits::default(),
         preview: None,
         tls: None,
+        rules: Default::default(),
     })
 }

@@ -127,6 +127,7 @@ fn table(address: SocketAddr, backend: SocketAddr) -> Result<Table, Box<dyn Erro
             limits,
             pin: None,
             token: None,
+            rules: None,
         }],
         fronts: vec![],
     })

@@ -1,7 +1,7 @@
 //! The fold: what each event changes.
 
 use super::event::{Event, Outcome, Record};
-use super::state::{Deployment, Duty, Instance, Last, Lock, Mark, Progress, ReleaseState, ServiceState};
+use super::state::{Deployment, Down, Duty, Instance, Last, Lock, Mark, Progress, ReleaseState, ServiceState};
 use crate::failure::Failure;
 use crate::id::{InstanceId, ReleaseNo};
 use crate::plan::{Kind, Plan, Step};
@@ -134,6 +134,11 @@ impl ServiceState {
                 self.lock = Some(Lock { by: by.clone(), reason: reason.clone(), since: at, until: *until });
             }
             (_, Event::Unlocked { .. }) => self.lock = None,
+            (_, Event::MaintenanceBegan { by, reason, settings }) => {
+                let (by, reason, settings) = (by.clone(), reason.clone(), settings.clone());
+                self.maintenance = Some(Down { by, reason, since: at, settings });
+            }
+            (_, Event::MaintenanceEnded { .. }) => self.maintenance = None,
             (_, Event::RouterReturned { .. }) => {
                 if let Some(deployment) = &mut self.deployment {
                     deployment.router_returns += 1;
@@ -296,6 +301,7 @@ impl ServiceState {
         let removed = deployment.plan.kind == Kind::Remove && *outcome == Outcome::Done;
         if removed {
             self.removed = true;
+            self.maintenance = None;
             self.routed = None;
             self.lock = None;
         }

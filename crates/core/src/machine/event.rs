@@ -10,6 +10,7 @@ use crate::id::{DeploymentId, InstanceId, ReleaseNo};
 use crate::plan::Plan;
 use crate::proof::{Baseline, Proof};
 use crate::rule::verdict;
+use crate::rules::Maintenance;
 use crate::spec::Hook;
 use crate::unit::{Timestamp, duration};
 
@@ -212,6 +213,20 @@ pub enum Event {
     },
     /// The lock was released.
     Unlocked {
+        /// Who.
+        by: String,
+    },
+    /// Somebody took the service down for maintenance: clients get a page instead of answers.
+    MaintenanceBegan {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+        /// What clients get, where that differs from what is configured.
+        settings: Maintenance,
+    },
+    /// The service is up again.
+    MaintenanceEnded {
         /// Who.
         by: String,
     },

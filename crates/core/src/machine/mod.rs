@@ -23,4 +23,4 @@ pub use apply::Inconsistent;
 pub use event::{Event, HookReport, Judgement, Outcome, Record};
 pub use next::Next;
 pub use route::{RouteConflict, table};
-pub use state::{Deployment, Duty, Instance, Last, Lock, Mark, Progress, ReleaseState, ServiceState};
+pub use state::{Deployment, Down, Duty, Instance, Last, Lock, Mark, Progress, ReleaseState, ServiceState};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::state::{Duty, Instance, Progress, ServiceState};
 use crate::id::{Generation, ReleaseNo, ServiceName};
 use crate::pin::{POINTS, Pin};
+use crate::rules::Rules;
 use crate::spec::{ProxyRoute, RouteKind, RouteSpec};
 use crate::table::{Front, Hold, Limits, Listener, Mode, Route, Service, Table, Target, Traffic};
 use crate::tls::{Identity, TlsSpec};
@@ -108,7 +109,7 @@ fn add_route(listeners: &mut Vec<Listener>, name: &ServiceName, spec: &ProxyRout
     let hsts = spec.tls.as_ref().and_then(|tls| tls.hsts);
     let traffic = match &spec.kind {
         RouteKind::Tcp => Traffic::Tcp { service: name.clone() },
-        RouteKind::Http { .. } => http(spec, Route { hsts, ..route(name, spec) }),
+        RouteKind::Http { .. } => http(spec, routes(name, spec).map(|route| Route { hsts, ..route }).collect()),
     };
     add_listener(
         listeners,
@@ -152,26 +153,37 @@ fn add_listener(listeners: &mut Vec<Listener>, name: &ServiceName, new: Listener
     Ok(())
 }
 
-fn route(name: &ServiceName, spec: &ProxyRoute) -> Route {
-    let (hosts, path) = match &spec.kind {
-        RouteKind::Http { hosts, path } => (hosts.clone(), path.clone()),
-        RouteKind::Tcp => (Vec::new(), "/".to_owned()),
+fn routes<'a>(name: &'a ServiceName, spec: &'a ProxyRoute) -> impl Iterator<Item = Route> + 'a {
+    let (hosts, path, more) = match &spec.kind {
+        RouteKind::Http { hosts, path, more } => (hosts.as_slice(), path.as_str(), more.as_slice()),
+        RouteKind::Tcp => (&[][..], "/", &[][..]),
     };
-    Route { hosts, path, service: name.clone(), https: None, hsts: None }
+    let paths = std::iter::once(path).chain(more.iter().map(String::as_str));
+    paths.map(move |path| Route {
+        hosts: hosts.to_vec(),
+        path: path.to_owned(),
+        service: name.clone(),
+        https: None,
+        hsts: None,
+    })
 }
 
-fn http(spec: &ProxyRoute, route: Route) -> Traffic {
-    Traffic::Http { routes: vec![route], trusted: spec.trusted.clone() }
+fn http(spec: &ProxyRoute, routes: Vec<Route>) -> Traffic {
+    Traffic::Http { routes, trusted: spec.trusted.clone() }
 }
 
 /// Where the way to a route by TLS is told.
 fn redirect(address: SocketAddr, name: &ServiceName, spec: &ProxyRoute) -> Listener {
-    let traffic = http(spec, Route { https: Some(spec.listen.port()), ..route(name, spec) });
+    let https = Some(spec.listen.port());
+    let traffic = http(spec, routes(name, spec).map(|route| Route { https, ..route }).collect());
     Listener { address, traffic, identities: Vec::new() }
 }
 
 fn identity(name: &ServiceName, spec: &ProxyRoute, tls: &TlsSpec) -> Identity {
-    let hosts = route(name, spec).hosts;
+    let hosts = match &spec.kind {
+        RouteKind::Http { hosts, .. } => hosts.clone(),
+        RouteKind::Tcp => Vec::new(),
+    };
     Identity { service: name.clone(), hosts, from: tls.from.clone(), minimum: tls.minimum }
 }
 
@@ -218,7 +230,15 @@ fn service(state: &ServiceState, route: Option<&ProxyRoute>, token: Option<&str>
         limits: route.map_or_else(Limits::default, |route| route.limits.clone()),
         pin: pin_of(state),
         token: token.map(str::to_owned),
+        rules: route.and_then(|route| rules(state, &route.rules)).map(Box::new),
     }
+}
+
+/// The rules of a route, with the service down for maintenance if somebody said so.
+fn rules(state: &ServiceState, configured: &Rules) -> Option<Rules> {
+    let usual = configured.maintenance.clone().unwrap_or_default();
+    let down = state.maintenance.as_ref().map(|down| usual.with(&down.settings));
+    Some(configured.under(down)).filter(|rules| !rules.is_empty())
 }
 
 /// How a canary's share is divided among its instances, and the rest among the others.

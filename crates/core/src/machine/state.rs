@@ -11,6 +11,7 @@ use crate::failure::Failure;
 use crate::id::{DeploymentId, InstanceId, ReleaseNo, ServiceName};
 use crate::plan::{Kind, Plan};
 use crate::proof::Baseline;
+use crate::rules::Maintenance;
 use crate::table::Mode;
 use crate::unit::Timestamp;
 
@@ -42,6 +43,9 @@ pub struct ServiceState {
     /// The newest release that has closed the way back to those before it.
     #[serde(default)]
     pub not_before: Option<ReleaseNo>,
+    /// Since when its clients get a page instead of answers, if somebody took it down for maintenance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<Down>,
 }
 
 /// What is known about a release.
@@ -279,6 +283,19 @@ pub struct Lock {
     pub until: Timestamp,
 }
 
+/// A service that somebody took down for maintenance. It ends when somebody says so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Down {
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// What clients get, where that differs from what is configured.
+    pub settings: Maintenance,
+}
+
 /// How the last deployment ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Last {
@@ -308,6 +325,7 @@ impl ServiceState {
             last: None,
             removed: false,
             not_before: None,
+            maintenance: None,
         }
     }
 

@@ -29,12 +29,13 @@ pub(crate) fn spec() -> ServiceSpec {
     };
     let route = RouteSpec::Proxy(ProxyRoute {
         listen: "127.0.0.1:80".parse().unwrap(),
-        kind: RouteKind::Http { hosts: vec![], path: "/".into() },
+        kind: RouteKind::Http { hosts: vec![], path: "/".into(), more: vec![] },
         balance: Balance::default(),
         trusted: vec![],
         limits: Limits::default(),
         preview: None,
         tls: None,
+        rules: Box::default(),
     });
     ServiceSpec {
         name: name(),

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::NginxRoute;
+use crate::rules::Rules;
 use crate::table::{Balance, Limits, Network};
 use crate::tls::TlsSpec;
 
@@ -38,6 +39,9 @@ pub struct ProxyRoute {
     /// TLS at the listening address; the preview has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Box<TlsSpec>>,
+    /// What is done with the requests besides passing them on; HTTP only.
+    #[serde(default, skip_serializing_if = "Rules::is_empty")]
+    pub rules: Box<Rules>,
 }
 
 /// What a route carries.
@@ -46,10 +50,13 @@ pub struct ProxyRoute {
 pub enum RouteKind {
     /// HTTP, by host and path.
     Http {
-        /// Host names, lower case; empty for any.
+        /// Host names, lower case, also wildcards such as `*.example.com`; empty for any.
         hosts: Vec<String>,
         /// Path prefix, beginning with `/`.
         path: String,
+        /// More of them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        more: Vec<String>,
     },
     /// Any protocol, by connection.
     Tcp,

@@ -14,6 +14,7 @@
 //! | `POST /v1/services/{name}/abort` with [`Reason`] | [`Begun`] |
 //! | `POST /v1/services/{name}/pause` with [`Reason`], `…/resume`, `…/promote` | [`Begun`] |
 //! | `POST /v1/services/{name}/lock` with [`LockFor`], `…/unlock` with [`Reason`] | `{}` |
+//! | `POST /v1/services/{name}/maintenance/on` with [`TakeDown`], `…/off` with [`Reason`] | `{}` |
 //! | `POST /v1/services/{name}/notify` with [`Notify`] | `{}` |
 //! | `POST /v1/notify/test` with [`TestNotify`] | a list of [`SinkAnswer`] |
 //! | `POST /v1/stop` | `{}`, and the agent leaves |
@@ -24,9 +25,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use cutover_core::machine::{Deployment, Duty, Last, Lock, Mark, Outcome, Record};
+use cutover_core::machine::{Deployment, Down, Duty, Last, Lock, Mark, Outcome, Record};
 use cutover_core::plan::{Kind, Refusal};
 use cutover_core::proof::Proof;
+use cutover_core::rules::Maintenance;
 use cutover_core::spec::NotifySpec;
 use cutover_core::{DeploymentId, Failure, Generation, InstanceId, ReleaseNo, ServiceName, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -109,6 +111,9 @@ pub struct ServiceStatus {
     pub progress: Option<String>,
     /// The lock that holds, if one does.
     pub lock: Option<Lock>,
+    /// Who took it down for maintenance, if somebody did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<Down>,
     /// How the last deployment ended.
     pub last: Option<Last>,
     /// Requests answered since the proxy started.
@@ -197,6 +202,19 @@ pub struct LockFor {
     pub reason: String,
     /// For how many seconds at most.
     pub seconds: u64,
+}
+
+/// A service to be taken down for maintenance.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TakeDown {
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// What clients get, where that differs from what is configured: `page` (`kind` and `body`), `retry_after` in seconds, `allow`
+    /// (addresses and ranges).
+    #[serde(default)]
+    pub settings: Maintenance,
 }
 
 /// One deployment, told from its events.

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use super::Agent;
-use super::api::{Agree, Begin, Begun, Come, LockFor, Notify, Problem, Reason, Request, TestNotify};
+use super::api::{Agree, Begin, Begun, Come, LockFor, Notify, Problem, Reason, Request, TakeDown, TestNotify};
 use crate::engine::{CommandError, Steer};
 
 type Shared = State<Arc<Agent>>;
@@ -42,6 +42,8 @@ pub fn routes(agent: Arc<Agent>, leave: Arc<tokio::sync::Notify>) -> Router {
         .route("/v1/services/{name}/promote", post(promote))
         .route("/v1/services/{name}/lock", post(lock))
         .route("/v1/services/{name}/unlock", post(unlock))
+        .route("/v1/services/{name}/maintenance/on", post(take_down))
+        .route("/v1/services/{name}/maintenance/off", post(take_up))
         .route("/v1/services/{name}/notify", post(notify))
         .route("/v1/notify/test", post(test_notify))
         .route(
@@ -139,6 +141,16 @@ async fn lock(State(agent): Shared, Path(service): Path<ServiceName>, Json(lock)
 async fn unlock(State(agent): Shared, Path(service): Path<ServiceName>, Json(why): Json<Reason>) -> Answer {
     let unlocked = agent.engine.unlock(&service, &why.by).await;
     answer(&agent, Some(&service), unlocked.map(|()| serde_json::json!({})))
+}
+
+async fn take_down(State(agent): Shared, Path(service): Path<ServiceName>, Json(take): Json<TakeDown>) -> Answer {
+    let taken = agent.engine.take_down(&service, &take.by, &take.reason, take.settings).await;
+    answer(&agent, Some(&service), taken.map(|()| serde_json::json!({})))
+}
+
+async fn take_up(State(agent): Shared, Path(service): Path<ServiceName>, Json(why): Json<Reason>) -> Answer {
+    let taken = agent.engine.take_up(&service, &why.by).await;
+    answer(&agent, Some(&service), taken.map(|()| serde_json::json!({})))
 }
 
 async fn notify(State(agent): Shared, Path(service): Path<ServiceName>, Json(told): Json<Notify>) -> Answer {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use cutover_core::machine::{Duty, Instance, ServiceState};
+use cutover_core::machine::{Down, Duty, Instance, ServiceState};
 use cutover_core::spec::{RouteKind, RouteSpec};
 use cutover_core::stats::Stats;
 use cutover_core::table::Mode;
@@ -131,6 +131,7 @@ impl Agent {
             at_work: self.at_work(state),
             progress: self.engine.progress(&state.name),
             lock: state.lock_at(now).cloned(),
+            maintenance: state.maintenance.clone().map(without_page),
             last: state.last.clone(),
             served: counters.map_or(0, |c| c.served),
             failed: counters.map_or(0, |c| c.failed),
@@ -150,6 +151,12 @@ fn outdated(proxy: &Info, state: &Path) -> Option<String> {
         format!("the file of the proxy, {file}, was replaced since it began")
     };
     Some(format!("{why}: `cutover --state {} proxy upgrade` replaces it while it runs", state.display()))
+}
+
+/// A page may be long, and says nothing to whoever asks how things are.
+fn without_page(mut down: Down) -> Down {
+    down.settings.page = None;
+    down
 }
 
 /// Where the release that is being deployed can be looked at, once the proxy knows an instance of it.
@@ -204,7 +211,7 @@ pub fn address(route: &RouteSpec) -> String {
     let port = route.listen.port();
     match &route.kind {
         RouteKind::Tcp => format!("tcp://{}:{port}", here(route.listen.ip())),
-        RouteKind::Http { hosts, path } => {
+        RouteKind::Http { hosts, path, .. } => {
             let host = hosts.first().cloned().unwrap_or_else(|| here(route.listen.ip()));
             let (scheme, usual) = if route.tls.is_some() { ("https", 443) } else { ("http", 80) };
             let port = if port == usual { String::new() } else { format!(":{port}") };

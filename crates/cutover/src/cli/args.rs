@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use cutover_core::ServiceName;
+use cutover_core::table::Network;
 use cutover_core::unit::duration;
 
 /// Moves a service to its next release without losing a request.
@@ -82,6 +83,9 @@ pub enum Verb {
     Verdict(VerdictVerb),
     /// Keep others from deploying for a while
     Lock(LockArgs),
+    /// Show clients a page instead of the service, or stop doing so
+    #[command(subcommand)]
+    Maintenance(MaintenanceVerb),
     /// What happened, from the journal
     Events(EventsArgs),
     /// Whoever is told of deployments
@@ -282,6 +286,41 @@ pub struct LockArgs {
     /// Release the lock instead
     #[arg(long)]
     pub release: bool,
+}
+
+/// For `maintenance`.
+#[derive(Debug, Subcommand)]
+pub enum MaintenanceVerb {
+    /// Answer all clients with 503 and a page, until it is taken back; the instances go on
+    On(OnArgs),
+    /// Serve again
+    Off(OffArgs),
+}
+
+/// For `maintenance on`.
+#[derive(Debug, Args)]
+pub struct OnArgs {
+    /// The service; not needed if there is only one
+    pub service: Option<ServiceName>,
+    /// Why, for those who look
+    #[arg(long, short = 'm', default_value = "by hand")]
+    pub reason: String,
+    /// The page, in place of the configured one: a file of UTF-8 text of at most 64 KiB
+    #[arg(long, value_name = "FILE")]
+    pub page: Option<PathBuf>,
+    /// When clients are told to come back
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    pub retry_after: Option<Duration>,
+    /// Clients that are served all the same, as an address or range; may be given several times
+    #[arg(long, value_name = "RANGE", value_parser = |text: &str| Network::try_from(text.to_owned()))]
+    pub allow: Vec<Network>,
+}
+
+/// For `maintenance off`.
+#[derive(Debug, Args)]
+pub struct OffArgs {
+    /// The service; not needed if there is only one
+    pub service: Option<ServiceName>,
 }
 
 /// For `events`.

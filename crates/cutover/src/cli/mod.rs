@@ -78,6 +78,7 @@ async fn dispatch(verb: Verb, context: &Context) -> Result<(), CliError> {
         Verb::Abort(args) => verb::abort::abort(&args, context).await,
         Verb::Verdict(VerdictVerb::Explain(args)) => verb::show::verdict(&args, context).await,
         Verb::Lock(args) => verb::lock::lock(&args, context).await,
+        Verb::Maintenance(verb) => verb::maintenance::run(&verb, context).await,
         Verb::Status(args) => verb::status::status(&args, context).await,
         Verb::History(args) => verb::history::history(&args, context).await,
         Verb::Show(args) => verb::show::show(&args, context).await,

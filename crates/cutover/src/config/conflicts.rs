@@ -55,13 +55,17 @@ impl Pairs<'_> {
 
     fn shared_listener(&self, first: &Read, second: &Read, a: &ProxyRoute, b: &ProxyRoute) {
         let (name, other, listen) = (&second.spec.name, &first.spec.name, b.listen);
-        let (RouteKind::Http { hosts, path }, RouteKind::Http { hosts: other_hosts, path: other_path }) =
-            (&b.kind, &a.kind)
+        let (
+            RouteKind::Http { hosts, path, more },
+            RouteKind::Http { hosts: other_hosts, path: other_path, more: other_more },
+        ) = (&b.kind, &a.kind)
         else {
             let message = format!("{name} and {other} both listen on {listen}, and not both are HTTP");
             return self.conflict(second.listen_at, message, "a TCP route needs an address of its own");
         };
-        if let Some(host) = shared_host(hosts, other_hosts).filter(|_| path == other_path) {
+        let is_theirs = |path: &&String| *path == other_path || other_more.contains(path);
+        let path = std::iter::once(path).chain(more).find(is_theirs);
+        if let (Some(host), Some(path)) = (shared_host(hosts, other_hosts), path) {
             let message = format!("{name} and {other} both take {host}, path {path}, on {listen}");
             self.conflict(second.listen_at, message, "tell them apart by hosts or path");
         }

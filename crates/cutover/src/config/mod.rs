@@ -41,6 +41,7 @@ use crate::compose::{Neighbour, Project, Tool};
 pub use finding::{ConfigErrors, Finding, Place};
 pub use notify::Sink;
 pub use reference::{example, reference};
+pub(crate) use service::read_page;
 pub use surroundings::Surroundings;
 
 use finding::Findings;

@@ -30,7 +30,17 @@ impl Check<'_> {
     }
 
     fn below(&self, entry: &Entry, key: &Key, section: &'static Section) {
-        let Value::Table(table) = &entry.node.value else { return };
+        let table = match &entry.node.value {
+            Value::Table(table) => table,
+            Value::List(items) if matches!(key.form, Form::List(_)) => {
+                let tables = items.iter().filter_map(|item| match &item.value {
+                    Value::Table(table) => Some(table),
+                    _ => None,
+                });
+                return tables.for_each(|table| self.descend(table, section.below(key.name)));
+            }
+            _ => return,
+        };
         match key.form {
             Form::Table | Form::Hook => self.descend(table, section.below(key.name)),
             // Under an environment the services have the same keys as above.
@@ -114,6 +124,16 @@ fn synonym(word: &str, path: &str) -> Option<&'static str> {
         "service.NAME.route" => {
             &[("host", "hosts"), ("domain", "hosts"), ("domains", "hosts"), ("port", "listen"), ("prefix", "path")]
         }
+        "service.NAME.route.redirect" => {
+            &[("path", "from"), ("target", "to"), ("code", "status"), ("permanent", "status")]
+        }
+        "service.NAME.route.rewrite" => &[("path", "from"), ("target", "to")],
+        "service.NAME.route.files" => {
+            &[("root", "directory"), ("dir", "directory"), ("folder", "directory"), ("try_files", "missing")]
+        }
+        "service.NAME.route.access" => &[("limit", "rate"), ("connections", "at_once"), ("concurrent", "at_once")],
+        "service.NAME.route.password" => &[("htpasswd", "file"), ("users", "file"), ("name", "realm")],
+        "service.NAME.route.maintenance" => &[("retry", "retry_after"), ("file", "page"), ("except", "allow")],
         "service.NAME.hooks" => &[
             ("pre_build", "before_build"),
             ("pre_deploy", "before_start"),

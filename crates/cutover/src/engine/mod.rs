@@ -13,6 +13,7 @@ mod care;
 mod command;
 mod drive;
 mod ledger;
+mod maintenance;
 mod perform;
 pub mod port;
 mod sampler;

@@ -29,6 +29,8 @@ pub enum Known {
     ForwardedProto,
     /// `X-Forwarded-Host`.
     ForwardedHost,
+    /// `X-Forwarded-Prefix`.
+    ForwardedPrefix,
     /// `X-Real-IP`.
     RealIp,
     /// `Forwarded` (RFC 7239): believed from trusted peers only.
@@ -50,7 +52,7 @@ impl Known {
     /// descendants do) is a disguise: it is dropped like a hop-by-hop field.
     #[inline]
     pub fn of(name: &[u8]) -> Self {
-        if !(2..=17).contains(&name.len()) {
+        if !(2..=18).contains(&name.len()) {
             return Self::Other;
         }
         let exact = Self::lookup(name);
@@ -82,12 +84,13 @@ impl Known {
             (16, b'p') if is("proxy-connection") => Self::Hop,
             (17, b'x') if is("x-forwarded-proto") => Self::ForwardedProto,
             (17, b't') if is("transfer-encoding") => Self::TransferEncoding,
+            (18, b'x') if is("x-forwarded-prefix") => Self::ForwardedPrefix,
             _ => Self::Other,
         }
     }
 
     fn disguised(name: &[u8]) -> Self {
-        let mut plain = [0; 17];
+        let mut plain = [0; 18];
         for (to, from) in plain.iter_mut().zip(name) {
             *to = if *from == b'_' { b'-' } else { *from };
         }

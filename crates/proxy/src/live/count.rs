@@ -9,11 +9,14 @@ use cutover_core::pin::POINTS;
 use cutover_core::stats::ServiceStats;
 
 use super::gap::Gap;
+use crate::rule::Memory;
 
 /// All counters of one service. They outlive the tables that list it.
 #[derive(Debug)]
 pub struct ServiceCounts {
     shards: Box<[Shard]>,
+    /// What rules remember of its clients.
+    pub memory: Memory,
     /// Requests held now. Shared by the workers, because the limit on it is for all of them.
     pub held: AtomicU64,
     /// The time without answers.
@@ -84,7 +87,8 @@ impl ServiceCounts {
     pub fn new(workers: usize) -> Self {
         let shards = (0..workers).map(|_| Shard::default()).collect();
         let points = AtomicU64::new(RandomState::new().hash_one(0) >> 1);
-        Self { shards, held: AtomicU64::new(0), gap: Gap::default(), preview_gap: Gap::default(), points }
+        let memory = Memory::default();
+        Self { shards, memory, held: AtomicU64::new(0), gap: Gap::default(), preview_gap: Gap::default(), points }
     }
 
     /// A point for a client that has none. They are dealt out evenly, so that the share is right from the first few clients on:

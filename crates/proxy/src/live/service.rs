@@ -9,6 +9,8 @@ use super::count::ServiceCounts;
 use super::group::{Group, Serving};
 use super::pin::LivePin;
 use super::target::LiveTarget;
+use crate::rule::LiveRules;
+use crate::serve::refuse::Refusal;
 
 /// One service of one table.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub struct LiveService {
     pub targets: Vec<Arc<LiveTarget>>,
     /// How clients are bound to a release, while they are.
     pub pin: Option<LivePin>,
+    /// What is done with its requests besides passing them on.
+    pub rules: Option<Box<LiveRules>>,
     serving: Group,
     sides: Option<Sides>,
 }
@@ -52,12 +56,21 @@ impl LiveService {
             Sides { new: Group::new(new, spec.balance), old: Group::new(old, spec.balance) }
         });
         let pin = spec.pin.as_ref().map(|pin| LivePin::new(pin, &spec.name));
-        Self { serving: Group::new(serving, spec.balance), spec, counts, targets, pin, sides }
+        let rules = spec.rules.as_ref().map(|rules| Box::new(LiveRules::new(rules)));
+        Self { serving: Group::new(serving, spec.balance), spec, counts, targets, pin, rules, sides }
     }
 
     /// Its limits.
     pub fn limits(&self) -> &Limits {
         &self.spec.limits
+    }
+
+    /// A refusal as its clients are to see it.
+    pub fn dress(&self, refusal: Refusal) -> Refusal {
+        match &self.rules {
+            Some(rules) => rules.dress(refusal),
+            None => refusal,
+        }
     }
 
     /// Whether requests wait.
@@ -109,6 +122,7 @@ mod tests {
             limits: Limits::default(),
             pin: None,
             token: None,
+            rules: None,
         };
         LiveService::new(spec, Arc::new(ServiceCounts::new(1)), targets)
     }

@@ -16,6 +16,7 @@ use crate::http::response::Response;
 use crate::inbox::Inbox;
 use crate::live::count::Shard;
 use crate::live::target::Claim;
+use crate::rule::LiveRules;
 use crate::worker::Shared;
 use crate::worker::clock::Slot;
 
@@ -58,6 +59,8 @@ pub enum Broken {
 pub struct Relay<'a> {
     /// The request.
     pub ask: &'a Ask,
+    /// What is changed in the answer.
+    pub rules: Option<&'a LiveRules>,
     /// Where it is.
     pub claim: &'a Claim,
     /// Counters of the service.
@@ -153,6 +156,9 @@ impl Relay<'_> {
         let (head, cookie) = (&inbox.data()[..end], self.ask.pinned.cookie.as_deref());
         let hsts = self.ask.hsts.as_deref();
         forward::response(out, head, response, Manner { chunks, keep, old: self.ask.old, names, cookie, hsts });
+        if let Some(rules) = self.rules {
+            rules.edit_answer(out);
+        }
         inbox.consume(end);
         self.observe(response);
         self.progress.until_close.set(!delimited && !chunks);

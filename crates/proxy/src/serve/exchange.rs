@@ -84,10 +84,10 @@ impl Exchange<'_> {
             let claim = match self.claim(&mut tried, &mut paused).await {
                 Ok(claim) => claim,
                 Err(NoClaim::Gone) => return Next::Drop,
-                Err(NoClaim::Refused(refusal)) => return self.failed(&refusal).await,
+                Err(NoClaim::Refused(refusal)) => return self.failed(refusal).await,
                 Err(NoClaim::Exhausted) => {
                     let refusal = Refusal::unreachable(&self.service.spec.name, &last);
-                    return self.failed(&refusal).await;
+                    return self.failed(refusal).await;
                 }
             };
             let mut upstream = match self.upstream(&claim, again).await {
@@ -98,7 +98,7 @@ impl Exchange<'_> {
                     if named {
                         drop(claim);
                         let refusal = Refusal::unreachable(&self.service.spec.name, &last);
-                        return self.failed(&refusal).await;
+                        return self.failed(refusal).await;
                     }
                     continue;
                 }
@@ -188,7 +188,9 @@ impl Exchange<'_> {
             waiting,
         };
         let shard = self.service.counts.shard(worker.index);
-        let relay = Relay { ask: &self.ask, claim, shard, began_us: self.began_us, slot, shared, progress, waiting };
+        let rules = self.service.rules.as_deref();
+        let relay =
+            Relay { ask: &self.ask, rules, claim, shard, began_us: self.began_us, slot, shared, progress, waiting };
         let (mut client_read, mut client_write) = stream.split();
         let (mut target_read, mut target_write) = upstream.stream.split();
         let mut there = pin!(upload.run(&mut client_read, &mut target_write));

@@ -34,7 +34,8 @@ pub fn request(
             Known::Cookie if request.connection_names && named(&request.fields, head, field) => false,
             Known::Cookie => !pin::without_ours(out, field.name.of(head), field.value.of(head)),
             Known::Host | Known::ContentType | Known::ContentLength => true,
-            Known::ForwardedProto | Known::ForwardedHost | Known::RealIp | Known::Forwarded => trusted,
+            Known::ForwardedProto | Known::ForwardedHost | Known::ForwardedPrefix => trusted,
+            Known::RealIp | Known::Forwarded => trusted,
             _ => false,
         };
         if pass {

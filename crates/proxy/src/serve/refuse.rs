@@ -3,7 +3,10 @@
 
 use std::borrow::Cow;
 use std::fmt::Display;
+use std::sync::Arc;
 use std::time::Duration;
+
+use cutover_core::rules::Page;
 
 /// An answer of the proxy itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,11 +17,13 @@ pub struct Refusal {
     pub code: &'static str,
     text: Cow<'static, str>,
     retry_after: Option<u64>,
+    page: Option<Arc<Page>>,
+    fields: Cow<'static, str>,
 }
 
 impl Refusal {
     fn new(status: u16, code: &'static str, text: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, text: text.into(), retry_after: None }
+        Self { status, code, text: text.into(), retry_after: None, page: None, fields: Cow::Borrowed("") }
     }
 
     /// The request cannot be read in one way only.
@@ -106,22 +111,98 @@ impl Refusal {
         Self::new(504, "answer-timeout", format!("{instance} did not answer within {limit:?}"))
     }
 
+    /// The service is down on purpose.
+    pub fn maintenance(retry_after: u64) -> Self {
+        let refusal = Self::new(503, "maintenance", "this service is down for maintenance");
+        Self { retry_after: Some(retry_after), ..refusal }
+    }
+
+    /// A file is asked to do what files do not do.
+    pub fn not_a_reading_method() -> Self {
+        let text = "this address has files, which can only be read: with GET and HEAD";
+        Self { fields: Cow::Borrowed("Allow: GET, HEAD\r\n"), ..Self::new(405, "method-not-allowed", text) }
+    }
+
+    /// There is no such file.
+    pub fn no_such_file() -> Self {
+        Self::new(404, "no-file", "there is no such file")
+    }
+
+    /// The file is there, and the proxy may not read it.
+    pub fn file_unreadable() -> Self {
+        Self::new(403, "file-unreadable", "the proxy may not read this file: its user needs the right to")
+    }
+
+    /// The file cannot be read.
+    pub fn file_broken() -> Self {
+        Self::new(500, "file-broken", "the file cannot be read; the log of the proxy says why")
+    }
+
+    /// The client may not come.
+    pub fn denied() -> Self {
+        Self::new(403, "denied", "this address may not ask here")
+    }
+
+    /// The client has sent more than it may; in so many seconds it may send more.
+    pub fn too_many_requests(seconds: u64) -> Self {
+        let text = "this address has sent more requests than it may";
+        Self { retry_after: Some(seconds), ..Self::new(429, "too-many-requests", text) }
+    }
+
+    /// The client has more requests in hand than it may.
+    pub fn too_many_at_once() -> Self {
+        let text = "this address has more requests in hand than it may";
+        Self { retry_after: Some(1), ..Self::new(429, "too-many-at-once", text) }
+    }
+
+    /// A name and a password are needed, and right ones.
+    pub fn password_needed(realm: &str) -> Self {
+        let fields = format!("WWW-Authenticate: Basic realm=\"{realm}\", charset=\"UTF-8\"\r\n");
+        Self { fields: fields.into(), ..Self::new(401, "password-needed", "a name and a password are needed here") }
+    }
+
+    /// Too many passwords wait to be looked at.
+    pub fn logins_busy() -> Self {
+        let text = "too many passwords are being looked at";
+        Self { retry_after: Some(1), ..Self::new(503, "logins-busy", text) }
+    }
+
+    /// The file of passwords cannot be used.
+    pub fn password_file() -> Self {
+        let text = "nobody can log in: the file of passwords cannot be used, and the log of the proxy says why";
+        Self::new(500, "password-file", text)
+    }
+
+    /// Whether it has a page already.
+    pub fn has_page(&self) -> bool {
+        self.page.is_some()
+    }
+
+    /// The same, with a page in place of the text.
+    pub fn with_page(self, page: &Arc<Page>) -> Self {
+        Self { page: Some(page.clone()), ..self }
+    }
+
     /// The whole answer on the wire.
     pub fn write(&self, keep: bool, bodiless: bool) -> Vec<u8> {
-        let Self { status, code, text, retry_after } = self;
-        let body = format!("cutover: {text}\n");
+        let Self { status, code, text, retry_after, page, fields } = self;
+        let (kind, body) = match page {
+            Some(page) => (page.kind.as_str(), Cow::Borrowed(page.body.as_str())),
+            None => ("text/plain; charset=utf-8", Cow::Owned(format!("cutover: {text}\n"))),
+        };
         let retry = retry_after.map(|seconds| format!("Retry-After: {seconds}\r\n")).unwrap_or_default();
         let close = if keep { "" } else { "Connection: close\r\n" };
         let shown = if bodiless { "" } else { &body };
         let (reason, length) = (reason(*status), body.len());
         format!(
-            "HTTP/1.1 {status} {reason}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {length}\r\n\
-             cutover-error: {code}\r\n{retry}{close}\r\n{shown}"
+            "HTTP/1.1 {status} {reason}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\
+             cutover-error: {code}\r\n{fields}{retry}{close}\r\n{shown}"
         )
         .into_bytes()
     }
 }
 
-fn reason(status: u16) -> &'static str {
+/// The words that belong to a status.
+pub fn reason(status: u16) -> &'static str {
     http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Error")
 }

@@ -1,5 +1,6 @@
 //! A request from its head to the moment it is ready to be sent: parsed, routed, rewritten, a small body read.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::claim::Preview;
@@ -16,6 +17,7 @@ use crate::http::request::Request;
 use crate::live::service::LiveService;
 use crate::live::table::LiveTraffic;
 use crate::route::Prefix;
+use crate::rule::{self, Judged, Manners, Visitor};
 use crate::worker::stock::Scratch;
 use cutover_core::table::Network;
 use tokio::io::AsyncWriteExt;
@@ -57,6 +59,8 @@ struct Routed {
     preview: Option<Preview>,
     https: Option<u16>,
     hsts: Option<Arc<str>>,
+    /// The client's address, if a rule may ask for it.
+    address: Option<IpAddr>,
 }
 
 /// What became of reading a small body.
@@ -86,19 +90,34 @@ pub async fn serve(client: &mut Client, scratch: &mut Scratch, end: usize) -> Ne
     if let Some(port) = routed.https {
         return https::redirect(client, &scratch.request, end, port).await;
     }
-    let Routed { service, trusted, pinned, preview, hsts, .. } = routed;
+    let Routed { service, trusted, pinned, preview, hsts, address, .. } = routed;
     let ask = Ask { hsts, ..ask(head, request, &service, pinned, preview) };
     let framing = request.framing;
     scratch.sent.clear();
     let secure = client.stream.is_secure();
     forward::request(&mut scratch.sent, head, request, client.peer, trusted, secure, service.spec.name.as_str());
+    let judged = service.rules.as_ref().map(|rules| {
+        rules.edit_request(&mut scratch.sent);
+        let visitor = Visitor { head, request, address, preview: ask.preview.as_ref() };
+        let manners = Manners { keep: visitor.keeps(), old: ask.old, bodiless: ask.bodiless };
+        (rules.judge(&visitor, &service.counts, began_us), manners)
+    });
     client.inbox.consume(end);
+    let mut _permit = None;
+    if let Some((Judged { ruling, permit }, manners)) = judged {
+        _permit = permit;
+        if let Some(next) = rule::act(client, &service, ruling, manners).await {
+            return next;
+        }
+    }
     let mut body = Body::new(framing, framing == Framing::Chunked);
     if !body.done() {
         match buffer(client, scratch, &service, framing, &mut body).await {
             Buffered::Ready => {}
             Buffered::Gone => return Next::Drop,
-            Buffered::Refused(refusal) => return client.refuse_to(&refusal, false, ask.bodiless).await,
+            Buffered::Refused(refusal) => {
+                return client.refuse_to(&service.dress(refusal), false, ask.bodiless).await;
+            }
         }
     }
     Exchange { client, scratch, service, ask, body, began_us }.run().await
@@ -111,13 +130,15 @@ fn route(client: &Client, head: &[u8], request: &Request) -> Option<Routed> {
             let Prefix { path, service, https, hsts } =
                 router.find(request.host.map(|host| host.of(head)), request.target.of(head))?;
             let trusted = believed(&router.trusted);
-            let pinned = service.pin.as_ref().map_or_else(Pinned::default, |pin| {
-                let (peer, secure) = (client.peer, client.stream.is_secure());
+            let asker = || {
                 let networks = trusted.then_some(router.trusted.as_slice());
-                Asker { head, request, peer, trusted: networks, secure }.pinned(pin, &service.counts, path)
-            });
+                Asker { head, request, peer: client.peer, trusted: networks, secure: client.stream.is_secure() }
+            };
+            let pin = service.pin.as_ref();
+            let pinned = pin.map_or_else(Pinned::default, |pin| asker().pinned(pin, &service.counts, path));
+            let address = service.rules.as_ref().and_then(|_| asker().address());
             let hsts = hsts.clone().filter(|_| client.stream.is_secure());
-            Some(Routed { service: service.clone(), trusted, pinned, preview: None, https: *https, hsts })
+            Some(Routed { service: service.clone(), trusted, pinned, preview: None, https: *https, hsts, address })
         }
         LiveTraffic::Preview { service, release, trusted } => Some(Routed {
             service: service.clone(),
@@ -126,6 +147,7 @@ fn route(client: &Client, head: &[u8], request: &Request) -> Option<Routed> {
             preview: Some(Preview::New(*release)),
             https: None,
             hsts: None,
+            address: None,
         }),
         LiveTraffic::Tcp(_) => None,
     })

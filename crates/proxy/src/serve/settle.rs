@@ -35,8 +35,8 @@ impl Exchange<'_> {
         drop(claim);
         match left {
             Left::Done(next) => next,
-            Left::Fail(refusal) => self.failed(&refusal).await,
-            Left::Refuse(refusal) => self.client.refuse(&refusal, false).await,
+            Left::Fail(refusal) => self.failed(refusal).await,
+            Left::Refuse(refusal) => self.client.refuse(&self.service.dress(refusal), false).await,
         }
     }
 
@@ -116,12 +116,12 @@ impl Exchange<'_> {
     }
 
     /// Answers with a failure that is not the client's. The agent's own looks say nothing about the service.
-    pub async fn failed(self, refusal: &Refusal) -> Next {
+    pub async fn failed(self, refusal: Refusal) -> Next {
         if self.ask.preview.is_none() {
             self.service.counts.shard(self.client.worker.index).failed();
         }
         let keep = self.ask.keep && self.body.done();
-        self.client.refuse_to(refusal, keep, self.ask.bodiless).await
+        self.client.refuse_to(&self.service.dress(refusal), keep, self.ask.bodiless).await
     }
 
     /// The answer broke off: the client must not take it for whole.

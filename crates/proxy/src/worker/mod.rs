@@ -25,6 +25,9 @@ use clock::Clock;
 use order::Order;
 use stock::Stock;
 
+/// How many threads of a worker wait for disks and compute hashes, at most. They come and go with the need.
+const BLOCKING: usize = 8;
+
 /// What all workers share.
 #[derive(Debug)]
 pub struct Shared {
@@ -113,7 +116,8 @@ impl Worker {
 
 /// Runs a worker on this thread until it is told to quit and has finished.
 pub fn run(index: usize, shared: Arc<Shared>, orders: mpsc::UnboundedReceiver<Order>) -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.max_blocking_threads(BLOCKING).enable_all().build()?;
     let local = tokio::task::LocalSet::new();
     let worker = Rc::new(Worker::new(index, shared));
     local.spawn_local(clock::tick(worker.clone()));

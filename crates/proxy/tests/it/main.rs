@@ -18,6 +18,7 @@ mod pin;
 mod process;
 mod retry;
 mod routing;
+mod rules;
 mod streams;
 mod strict;
 mod support;

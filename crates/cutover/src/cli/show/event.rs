@@ -57,6 +57,8 @@ pub fn what(event: &Event) -> String {
         }
         Event::Locked { by, reason, until } => format!("locked by {by} until {}: {reason}", time::moment(*until)),
         Event::Unlocked { by } => format!("unlocked by {by}"),
+        Event::MaintenanceBegan { by, reason, .. } => format!("taken down for maintenance by {by}: {reason}"),
+        Event::MaintenanceEnded { by } => format!("up again after maintenance, by {by}"),
     }
 }
 

@@ -125,6 +125,10 @@ fn remarks(service: &ServiceStatus) -> String {
             running.id
         ));
     }
+    if let Some(down) = &service.maintenance {
+        let (text_of, since) = (style("down for maintenance").yellow(), time::moment(down.since));
+        text.push_str(&format!("  {text_of} by {} since {since}: {}\n", down.by, down.reason));
+    }
     if let Some(lock) = &service.lock {
         let until = time::moment(lock.until);
         text.push_str(&format!("  locked by {} until {until}: {}\n", lock.by, lock.reason));

@@ -14,6 +14,7 @@ pub mod history;
 pub mod init;
 pub mod lock;
 pub mod logs;
+pub mod maintenance;
 pub mod meter;
 pub mod notify;
 pub mod plan;

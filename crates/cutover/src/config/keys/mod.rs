@@ -10,6 +10,7 @@ mod hooks;
 mod notify;
 mod rollout;
 mod route;
+mod rules;
 mod service;
 
 /// A table of the file.
@@ -88,6 +89,8 @@ pub enum Form {
     Values,
     /// Port numbers.
     Ports,
+    /// So many in a time.
+    Rate,
     /// An address to listen on.
     Listen,
     /// A status or a range of them.
@@ -100,6 +103,8 @@ pub enum Form {
     Table,
     /// Tables by name, such as this one.
     Tables(&'static str),
+    /// Any number of tables, each begun like this.
+    List(&'static str),
 }
 
 impl Form {
@@ -124,6 +129,7 @@ impl Form {
             Self::Size => "a size such as \"512KiB\" or \"64MiB\", or a number of bytes".to_owned(),
             Self::Values => "a table such as { NAME = \"value\" }".to_owned(),
             Self::Ports => "a list such as [8081, 8082] or a range such as \"8081-8084\"".to_owned(),
+            Self::Rate => "a rate such as \"10/s\", \"600/m\" or \"5000/h\"".to_owned(),
             Self::Listen => "an address such as \":80\" or \"127.0.0.1:8080\", or a port".to_owned(),
             Self::Status => "a status such as 200 or a range such as \"200-399\"".to_owned(),
             Self::Sharing => "\"request\", \"cookie\", \"address\" or { header = \"NAME\" }".to_owned(),
@@ -133,6 +139,7 @@ impl Form {
             }
             Self::Table => "a table".to_owned(),
             Self::Tables(example) => format!("a table such as [{example}]"),
+            Self::List(example) => format!("a list of tables, each begun with [[{example}]]"),
         }
     }
 
@@ -157,12 +164,14 @@ impl Form {
             Self::Size => "size",
             Self::Values => "names and values",
             Self::Ports => "ports",
+            Self::Rate => "rate",
             Self::Listen => "address or port",
             Self::Status => "status or range",
             Self::Sharing => "`\"request\"`, `\"cookie\"`, `\"address\"`, `{ header = \"NAME\" }`",
             Self::OneOf(words) => return words.iter().map(|word| format!("`{word:?}`")).collect::<Vec<_>>().join(", "),
             Self::Table => "table",
             Self::Tables(_) => "tables by name",
+            Self::List(_) => "list of tables",
         };
         name.to_owned()
     }
@@ -177,6 +186,14 @@ pub const SECTIONS: &[Section] = &[
     route::ROUTE,
     route::LIMITS,
     route::TLS,
+    rules::REDIRECT,
+    rules::REWRITE,
+    rules::REQUEST_HEADERS,
+    rules::RESPONSE_HEADERS,
+    rules::FILES,
+    rules::ACCESS,
+    rules::PASSWORD,
+    rules::MAINTENANCE,
     route::NGINX,
     rollout::ROLLOUT,
     rollout::METRIC,

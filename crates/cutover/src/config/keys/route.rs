@@ -6,7 +6,8 @@ use super::{Form, Section, key};
 pub(super) const ROUTE: Section = Section {
     path: "service.NAME.route",
     meaning: "Which traffic the service gets, by way of cutover's proxy. Several HTTP services may share one address, told \
-              apart by host and path: an exact host wins over any host, then the longest path.",
+              apart by host and path: an exact host wins over a wildcard, that over any host, then the longest path. What else is \
+              done with requests, and the same in nginx: [routing.md](routing.md).",
     keys: &[
         key(
             "listen",
@@ -22,12 +23,24 @@ pub(super) const ROUTE: Section = Section {
             "Another address, such as `\"127.0.0.1:8101\"`, where people can look at a new release while it is deployed, with or \
              without traffic. 503 while there is none. See [strategies.md](strategies.md#preview).",
         ),
-        key("hosts", Form::Texts, Rule("any host"), "The host names, without port; not with `tcp`."),
+        key(
+            "hosts",
+            Form::Texts,
+            Rule("any host"),
+            "The host names, without port; `\"*.example.com\"` is every name below `example.com`; not with `tcp`.",
+        ),
         key(
             "path",
-            Form::Text,
+            Form::Paths,
             Is("\"/\""),
-            "The beginning of the path: `\"/shop\"` takes `/shop` and `/shop/…` but not `/shopping`; not with `tcp`.",
+            "The beginning of the path, or a list of them: `\"/shop\"` takes `/shop` and `/shop/…` but not `/shopping`; not with \
+             `tcp`.",
+        ),
+        key(
+            "strip",
+            Form::Flag,
+            Is("false"),
+            "Whether the instances get the path without that beginning; it is told them in `X-Forwarded-Prefix`.",
         ),
         key(
             "tcp",
@@ -52,6 +65,26 @@ pub(super) const ROUTE: Section = Section {
         ),
         key("limits", Form::Table, Rule("see below"), "Waits and sizes."),
         key("tls", Form::Table, Rule("none"), "TLS at `listen`."),
+        key("redirect", Form::List("service.web.route.redirect"), Default::None, "Requests that are sent elsewhere."),
+        key(
+            "rewrite",
+            Form::List("service.web.route.rewrite"),
+            Default::None,
+            "Paths that instances get in another form.",
+        ),
+        key("request_headers", Form::Table, Default::None, "Headers of requests that are set, added or removed."),
+        key("response_headers", Form::Table, Default::None, "Headers of answers that are set, added or removed."),
+        key(
+            "pages",
+            Form::Values,
+            Default::None,
+            "Files that clients see in place of the proxy's own words: `{ 502 = \"errors/down.html\" }`, for 401, \
+             403, 404, 413, 429, 502, 503 and 504. What an instance answers stays as it is. UTF-8 text of at most 64 KiB, read by `cutover deploy`: `.html`, `.json`, or plain text.",
+        ),
+        key("files", Form::List("service.web.route.files"), Default::None, "Files that the proxy sends itself."),
+        key("access", Form::Table, Default::None, "Who may ask, and how much."),
+        key("password", Form::Table, Default::None, "Only with a name and a password."),
+        key("maintenance", Form::Table, Rule("see below"), "What clients get during maintenance."),
         key(
             "nginx",
             Form::Table,

@@ -79,6 +79,27 @@ impl<'a> Reader<'a> {
         named.entries.iter().filter_map(|named| self.named(key, named, section)).collect()
     }
 
+    /// The readers of the tables in a list.
+    pub(super) fn list(&self, key: &'static str) -> Vec<Reader<'a>> {
+        let section = self.section.below(key).expect("a list is read by a name from the table of keys");
+        let Some(entry) = self.entry(key) else { return Vec::new() };
+        let Value::List(items) = &entry.node.value else {
+            self.wrong(key, &entry.node);
+            return Vec::new();
+        };
+        let read = |(index, item): (usize, &'a Node)| {
+            let Value::Table(table) = &item.value else {
+                self.wrong(key, item);
+                return None;
+            };
+            let path = format!("{}[{}]", self.path_of(key), index + 1);
+            let reader = Reader { name: key, at: table.at, table: Some(table), section, path, ..self.clone() };
+            reader.require();
+            Some(reader)
+        };
+        items.iter().enumerate().filter_map(read).collect()
+    }
+
     fn named(&self, key: &str, entry: &'a Entry, section: &'static Section) -> Option<Reader<'a>> {
         let path = format!("{}.{}", self.path_of(key), entry.key);
         let Value::Table(table) = &entry.node.value else {

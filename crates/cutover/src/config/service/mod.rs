@@ -20,6 +20,7 @@ mod program;
 mod ready;
 mod rollout;
 mod route;
+mod rules;
 mod strategy;
 mod tls;
 
@@ -62,6 +63,7 @@ pub(super) use accessory::read as read_accessory;
 pub(super) use command::read as read_command;
 pub(super) use env::interpolate;
 pub(super) use rollout::beside_file;
+pub(crate) use rules::read_page;
 
 /// A service, and where the parts stand that may conflict with other services.
 pub(super) struct Read {

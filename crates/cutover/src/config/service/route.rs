@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use cutover_core::spec::{ProxyRoute, RouteKind, RouteSpec};
 use cutover_core::table::{Balance, Limits, Network};
 
-use super::{Place, nginx, tls};
+use super::{Place, nginx, rules, tls};
 use crate::config::reader::{Located, Reader, Zero};
 use crate::config::tree::Value;
 
@@ -37,7 +37,8 @@ pub(super) fn read(service: &Reader, place: &Place) -> Route {
     let tcp = reader.flag("tcp").is_some_and(|tcp| tcp.value);
     let nginx = reader.section("nginx");
     if nginx.is_written() {
-        for key in ["listen", "hosts", "path", "balance", "trusted", "limits", "preview", "tls"] {
+        let own = ["listen", "hosts", "path", "balance", "trusted", "limits", "preview", "tls"];
+        for key in own.iter().chain(rules::KEYS) {
             if reader.has(key) {
                 let message = "is for cutover's proxy, and cannot stand beside nginx";
                 reader.wrong_value(key, reader.place_of(key), message).hint("remove it, or the nginx table");
@@ -58,6 +59,7 @@ pub(super) fn read(service: &Reader, place: &Place) -> Route {
     let balance = reader.one_of("balance", &balance).unwrap_or_default();
     let trusted = trusted(&reader);
     let limits = limits(&reader.section("limits"), tcp);
+    let rules = Box::new(rules::read(&reader, place, &carries));
     let preview = address(&reader, "preview");
     let listen = address(&reader, "listen");
     let tls = tls::read(&reader, place, listen, &carries);
@@ -68,13 +70,13 @@ pub(super) fn read(service: &Reader, place: &Place) -> Route {
                 .wrong_value("preview", reader.place_of("preview"), message)
                 .hint("give the preview a port of its own");
         }
-        RouteSpec::Proxy(ProxyRoute { listen, kind: carries, balance, trusted, limits, preview, tls })
+        RouteSpec::Proxy(ProxyRoute { listen, kind: carries, balance, trusted, limits, preview, tls, rules })
     });
     Route { kind, spec }
 }
 
 fn tcp_route(reader: &Reader) -> RouteKind {
-    for key in ["hosts", "path", "trusted", "preview"] {
+    for key in ["hosts", "path", "trusted", "preview"].iter().chain(rules::KEYS) {
         if reader.has(key) {
             reader
                 .wrong_value(key, reader.place_of(key), "has no meaning on a TCP route")
@@ -89,22 +91,30 @@ fn http_route(reader: &Reader) -> RouteKind {
     let mut hosts: Vec<String> = hosts.iter().filter_map(|host| self::host(reader, host)).collect();
     hosts.sort();
     hosts.dedup();
-    RouteKind::Http { hosts, path: path(reader) }
+    let mut paths: Vec<String> =
+        reader.one_or_more("path").iter().filter_map(|path| self::path(reader, path)).collect();
+    paths.sort();
+    paths.dedup();
+    let mut paths = paths.into_iter();
+    RouteKind::Http { hosts, path: paths.next().unwrap_or_else(|| "/".to_owned()), more: paths.collect() }
 }
 
 /// A host name in lower case, without the dot that may end it.
 fn host(reader: &Reader, host: &Located<&str>) -> Option<String> {
-    let name = host.value.strip_suffix('.').unwrap_or(host.value).to_lowercase();
+    let whole = host.value.strip_suffix('.').unwrap_or(host.value).to_lowercase();
+    let name = whole.strip_prefix("*.").filter(|below| below.contains(|c| c != '.')).unwrap_or(&whole);
     let hint = if name.contains("://") || name.contains('/') {
         "write the name only; the path goes to the key path"
-    } else if name.starts_with('*') {
-        "wildcards are not supported; leave hosts out to take every name"
+    } else if name == "*" {
+        "leave hosts out to take every name"
+    } else if name.contains('*') {
+        "a star stands at the beginning, before a dot: \"*.example.com\""
     } else if name.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) && !name.starts_with('[') {
         "write the name without the port; the port goes to listen"
     } else if !name.is_ascii() {
         "write the name as it stands in a request, in Punycode (xn--…)"
     } else if !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-._[]:".contains(c)) {
-        return Some(name);
+        return Some(whole);
     } else {
         "write a name such as \"shop.example.com\""
     };
@@ -113,27 +123,31 @@ fn host(reader: &Reader, host: &Located<&str>) -> Option<String> {
 }
 
 /// A path prefix without the slash that may end it: `/shop/` and `/shop` mean the same.
-fn path(reader: &Reader) -> String {
-    let Some(path) = reader.plain("path") else { return "/".to_owned() };
+fn path(reader: &Reader, path: &Located<&str>) -> Option<String> {
     let hint = if !path.value.starts_with('/') {
         format!("write \"/{}\"", path.value.trim_matches('*'))
     } else if path.value.contains(['?', '#', '*', ' ']) {
         "write the beginning of a path; no `?`, `#`, `*` or blanks".to_owned()
     } else {
         let trimmed = path.value.trim_end_matches('/');
-        return if trimmed.is_empty() { "/".to_owned() } else { trimmed.to_owned() };
+        return Some(if trimmed.is_empty() { "/".to_owned() } else { trimmed.to_owned() });
     };
     reader.wrong_value("path", path.at, format_args!("{:?} is not the beginning of a path", path.value)).hint(hint);
-    "/".to_owned()
+    None
 }
 
 fn trusted(reader: &Reader) -> Vec<Network> {
-    let ranges = reader.texts("trusted").map(|ranges| ranges.value).unwrap_or_default();
+    networks(reader, "trusted")
+}
+
+/// A list of addresses and ranges.
+pub(super) fn networks(reader: &Reader, key: &str) -> Vec<Network> {
+    let ranges = reader.texts(key).map(|ranges| ranges.value).unwrap_or_default();
     let read = |range: &Located<&str>| {
         let network = Network::try_from(range.value.to_owned());
         if network.is_err() {
             reader
-                .wrong_value("trusted", range.at, format_args!("{:?} is not an address range", range.value))
+                .wrong_value(key, range.at, format_args!("{:?} is not an address range", range.value))
                 .hint("write for example \"10.0.0.0/8\" or \"::1\"");
         }
         network.ok()

@@ -27,10 +27,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Makes the request. An answer that names no instance is the proxy's own: nobody could take it.
 pub(super) async fn look(glance: &Glance<'_>) -> Result<Option<InstanceId>, Failure> {
     let Some(route) = glance.route.proxy() else { return Ok(None) };
-    let RouteKind::Http { hosts, path } = &route.kind else { return Ok(None) };
+    let RouteKind::Http { hosts, path, more } = &route.kind else { return Ok(None) };
     let address = reachable(route.listen);
-    let host = hosts.first().cloned().unwrap_or_else(|| address.to_string());
-    let path = if glance.path.starts_with(path.as_str()) { glance.path } else { path };
+    // Any name below a wildcard will do.
+    let host = hosts.first().map_or_else(|| address.to_string(), |host| host.replacen('*', "cutover", 1));
+    let is_ours = std::iter::once(path).chain(more).any(|path| glance.path.starts_with(path.as_str()));
+    let path = if is_ours { glance.path } else { path };
     let summary = || format!("a request through the proxy ({host}{path} at {address}) was not answered as it should");
     let asked = tokio::time::timeout(PATIENCE, ask(glance, address, &host, path)).await;
     match asked {

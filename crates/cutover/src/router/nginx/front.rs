@@ -143,6 +143,7 @@ mod tests {
             pin: None,
             limits: Limits::default(),
             token: None,
+            rules: None,
         }
     }
 

@@ -173,6 +173,11 @@ impl Conn {
         closed
     }
 
+    /// Whether anything came that was not read: without waiting.
+    pub fn has_answer(&mut self) -> bool {
+        !self.unread.is_empty() || self.closed() || !self.unread.is_empty()
+    }
+
     /// Says that nothing more comes.
     pub fn finish(&mut self) {
         if let Some(tls) = &mut self.tls {

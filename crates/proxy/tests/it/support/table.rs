@@ -33,6 +33,7 @@ pub fn service(service: &str, targets: &[(&str, SocketAddr, Mode)]) -> Service {
         pin: None,
         limits: Limits::default(),
         token: Some("secret".to_owned()),
+        rules: None,
     }
 }
 
