@@ -15,8 +15,10 @@ pub mod proof;
 pub mod release;
 pub mod rule;
 pub mod spec;
+pub mod spread;
 pub mod stats;
 pub mod table;
+pub mod trail;
 pub mod unit;
 
 pub use failure::Failure;

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::id::{Generation, InstanceId, ReleaseNo, ServiceName};
 use crate::pin::Pin;
 use crate::spec::NginxRoute;
+use crate::spread::Spread;
+use crate::trail::Trail;
 use crate::unit::{ByteSize, duration};
 
 /// The whole table.
@@ -74,6 +76,11 @@ pub enum Traffic {
         /// Where they go.
         service: ServiceName,
     },
+    /// Questions for the counters, in the text format of Prometheus. No request of a client comes here.
+    Metrics {
+        /// The services whose counters are told; those of the process always are.
+        services: Vec<ServiceName>,
+    },
 }
 
 /// Which requests go to which service.
@@ -116,6 +123,12 @@ pub struct Service {
     /// A request that carries this secret in `cutover-token` may choose its instance with `cutover-instance`, and its answer
     /// names the instance and release that gave it. This is how the agent looks through the router.
     pub token: Option<String>,
+    /// What is noted of its requests.
+    #[serde(default, skip_serializing_if = "Trail::is_empty")]
+    pub trail: Trail,
+    /// How its requests are spread, beyond `balance`.
+    #[serde(default, skip_serializing_if = "Spread::is_plain")]
+    pub spread: Spread,
 }
 
 /// How a target is chosen among those that serve.
@@ -127,6 +140,11 @@ pub enum Balance {
     LeastConnections,
     /// Each in turn, by weight.
     RoundRobin,
+    /// The one of two, taken at random by weight, that has fewer requests in flight. Where many proxies send to the same instances, they
+    /// do not all find the same one the least loaded.
+    PowerOfTwo,
+    /// The same one for the same client, by weight, as long as it serves: when one leaves, only its own clients move.
+    Hash,
 }
 
 /// One instance as the proxy sees it.

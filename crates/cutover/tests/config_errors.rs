@@ -188,6 +188,17 @@ fn the_route() {
         "listen = 80\npreview = \"127.0.0.1:80\"",
         "listen = 80\npreview = \"localhost:81\"",
         "listen = 80\ntcp = true\npreview = 81",
+        "listen = 80\nmetrics = 80",
+        "listen = 80\npreview = 81\nmetrics = 81",
+        "listen = 80\nmetrics = \"localhost\"",
+        "listen = 80\nhash_header = \"X-Tenant\"",
+        "listen = 80\nbalance = \"hash\"\nhash_header = \"a b\"",
+        "listen = 80\naccess_log = { format = \"json\" }",
+        "listen = 80\naccess_log = { file = \"a.log\", format = \"combind\", keep = -1 }",
+        "listen = 80\naccess_log = { file = \"a.log\", format = \"$remote_adr $status\" }",
+        "listen = 80\naccess_log = { file = \"a.log\", format = \"${status\" }",
+        "listen = 80\neject = { failures = 0, back_off = \"1m\", longest = \"10s\" }",
+        "listen = 80\ntcp = true\nsticky = true\nrequest_id = true",
     ];
     let cases = cases.map(|case| {
         format!("command = [\"./server\", \"{{port}}\"]\nready = {{ tcp = true }}\n[service.web.route]\n{case}")

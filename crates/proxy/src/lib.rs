@@ -8,6 +8,7 @@
 //! - `live`: the table while it is served, its counters, and the claim protocol (`live::gate`) on which every drain rests.
 //! - `worker`: one thread per core, each with its own runtime, connections, pool and buffers.
 //! - `serve`: HTTP from a client's bytes to an instance and back. `tcp` and `stream`: connections that are only copied.
+//! - `metrics`: the counters as Prometheus reads them. `log`: access logs.
 //! - `http`: the strict HTTP/1.1 codec. `upstream`: idle and new connections to instances. `route`: which service is meant.
 //! - `succession`: how a running proxy is replaced by another one. `notify`: what systemd is told of it.
 //! - `control`: the socket, and the steps of publishing a table. `disk`: the table at rest. `bind`: listening sockets.
@@ -22,7 +23,7 @@
 //! **Invariant:** a process that was replaced follows every table, and what it has in hand counts, until it is done. See `succession`.
 //! **Invariant:** a request is sent twice only if that is provably harmless. See `serve::retry`.
 //!
-//! Deliberately absent: TLS, HTTP/2, compression, caching, access logs, rewriting of paths. The proxy decides nothing about
+//! Deliberately absent: TLS, HTTP/2, compression, caching, rewriting of paths. The proxy decides nothing about
 //! deployments: what gets traffic is what the table says.
 
 mod bind;
@@ -32,6 +33,8 @@ mod disk;
 mod http;
 mod inbox;
 mod live;
+mod log;
+mod metrics;
 mod notify;
 mod route;
 mod run;

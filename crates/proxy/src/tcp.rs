@@ -44,7 +44,10 @@ pub async fn serve(
         };
         claim.become_stream();
         match connect(claim.target(), service.limits().connect).await {
-            Ok(target) => break (claim, target),
+            Ok(target) => {
+                service.counts.shard(worker.index).connected();
+                break (claim, target);
+            }
             Err(_) => {
                 claim.target().refused(worker.shared.now_ms());
                 claim.target().counts.failed.fetch_add(1, Relaxed);
@@ -56,5 +59,7 @@ pub async fn serve(
     claim.target().counts.served.fetch_add(1, Relaxed);
     let client = tunnel::End { stream: &mut stream, inbox: &mut inbox };
     let mut unread = Inbox::default();
-    tunnel::run(worker, client, tunnel::End { stream: &mut target, inbox: &mut unread }, claim, &slot, false).await;
+    let target = tunnel::End { stream: &mut target, inbox: &mut unread };
+    let moved = tunnel::run(worker, client, target, claim, &slot, false).await;
+    service.counts.shard(worker.index).moved(moved.there, moved.back);
 }

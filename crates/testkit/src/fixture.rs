@@ -219,5 +219,8 @@ fn route(name: &ServiceName, port: u16) -> RouteSpec {
         trusted: Vec::new(),
         limits: Limits::default(),
         preview: None,
+        metrics: None,
+        trail: Default::default(),
+        spread: Default::default(),
     })
 }

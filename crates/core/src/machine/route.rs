@@ -30,12 +30,14 @@ pub fn table(
     hold: &Hold,
 ) -> Table {
     let (mut table, mut previews) = (Table { generation, ..Table::default() }, Vec::new());
+    let mut metrics = Vec::new();
     for (state, route) in services {
         if let Some(route) = route {
             match route {
                 RouteSpec::Proxy(route) => {
                     drop(add_route(&mut table.listeners, &state.name, route));
                     previews.extend(preview(state, route));
+                    metrics.extend(route.metrics.map(|address| (address, state.name.clone())));
                 }
                 RouteSpec::Nginx(nginx) => {
                     let (service, nginx) = (state.name.clone(), nginx.as_ref().clone());
@@ -47,6 +49,7 @@ pub fn table(
     }
     // Behind all routes: a preview never takes the place of one.
     previews.into_iter().for_each(|preview| drop(add_preview(&mut table.listeners, preview)));
+    metrics.into_iter().for_each(|(address, name)| drop(add_metrics(&mut table.listeners, address, &name)));
     table
 }
 
@@ -55,12 +58,15 @@ impl Table {
     pub fn conflict(&self, name: &ServiceName, route: &ProxyRoute) -> Option<RouteConflict> {
         let mut others = self.listeners.clone();
         for listener in &mut others {
-            if let Traffic::Http { routes, .. } = &mut listener.traffic {
-                routes.retain(|route| route.service != *name);
+            match &mut listener.traffic {
+                Traffic::Http { routes, .. } => routes.retain(|route| route.service != *name),
+                Traffic::Metrics { services } => services.retain(|service| service != name),
+                Traffic::Tcp { .. } | Traffic::Preview { .. } => {}
             }
         }
         others.retain(|listener| match &listener.traffic {
             Traffic::Http { routes, .. } => !routes.is_empty(),
+            Traffic::Metrics { services } => !services.is_empty(),
             Traffic::Tcp { service } | Traffic::Preview { service, .. } => service != name,
         });
         let address = route.preview.map(|address| {
@@ -68,7 +74,9 @@ impl Table {
             Listener { address, traffic }
         });
         let added = add_route(&mut others, name, route);
-        added.and_then(|()| address.map_or(Ok(()), |preview| add_preview(&mut others, preview))).err()
+        let added = added.and_then(|()| address.map_or(Ok(()), |preview| add_preview(&mut others, preview)));
+        let metrics = |address| add_metrics(&mut others, address, name);
+        added.and_then(|()| route.metrics.map_or(Ok(()), metrics)).err()
     }
 }
 
@@ -98,6 +106,20 @@ fn add_preview(listeners: &mut Vec<Listener>, preview: Listener) -> Result<(), R
         return Err(RouteConflict { wanted: preview.address.to_string(), owner });
     }
     listeners.push(preview);
+    Ok(())
+}
+
+/// Counters of several services may be read at one address; nothing else may be there.
+fn add_metrics(listeners: &mut Vec<Listener>, address: SocketAddr, name: &ServiceName) -> Result<(), RouteConflict> {
+    match listeners.iter_mut().find(|listener| overlaps(listener.address, address)) {
+        Some(Listener { address: at, traffic: Traffic::Metrics { services } }) if *at == address => {
+            services.push(name.clone());
+        }
+        Some(taken) => {
+            return Err(RouteConflict { wanted: address.to_string(), owner: owner(&taken.traffic, name) });
+        }
+        None => listeners.push(Listener { address, traffic: Traffic::Metrics { services: vec![name.clone()] } }),
+    }
     Ok(())
 }
 
@@ -137,6 +159,7 @@ fn owner(traffic: &Traffic, fallback: &ServiceName) -> ServiceName {
     match traffic {
         Traffic::Tcp { service } | Traffic::Preview { service, .. } => service.clone(),
         Traffic::Http { routes, .. } => routes.first().map_or(fallback, |route| &route.service).clone(),
+        Traffic::Metrics { services } => services.first().unwrap_or(fallback).clone(),
     }
 }
 
@@ -166,6 +189,8 @@ fn service(state: &ServiceState, route: Option<&ProxyRoute>, token: Option<&str>
         limits: route.map_or_else(Limits::default, |route| route.limits.clone()),
         pin: pin_of(state),
         token: token.map(str::to_owned),
+        trail: route.map(|route| route.trail.clone()).unwrap_or_default(),
+        spread: route.map(|route| route.spread.clone()).unwrap_or_default(),
     }
 }
 

@@ -34,6 +34,9 @@ pub(crate) fn spec() -> ServiceSpec {
         trusted: vec![],
         limits: Limits::default(),
         preview: None,
+        metrics: None,
+        trail: Default::default(),
+        spread: Default::default(),
     });
     ServiceSpec {
         name: name(),

@@ -5,11 +5,14 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::NginxRoute;
+use crate::spread::Spread;
 use crate::table::{Balance, Limits, Network};
+use crate::trail::Trail;
 
 /// Who sends traffic to a service, and which.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "there is one for each service")]
 pub enum RouteSpec {
     /// Our own proxy.
     Proxy(ProxyRoute),
@@ -33,6 +36,15 @@ pub struct ProxyRoute {
     /// Another address, where a release can be looked at while it is being deployed; HTTP only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preview: Option<SocketAddr>,
+    /// Where its counters can be read. Services may share the address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<SocketAddr>,
+    /// What is noted of its requests.
+    #[serde(default, skip_serializing_if = "Trail::is_empty")]
+    pub trail: Trail,
+    /// How its requests are spread, beyond `balance`.
+    #[serde(default, skip_serializing_if = "Spread::is_plain")]
+    pub spread: Spread,
 }
 
 /// What a route carries.

@@ -21,6 +21,8 @@ pub struct LiveService {
     pub targets: Vec<Arc<LiveTarget>>,
     /// How clients are bound to a release, while they are.
     pub pin: Option<LivePin>,
+    /// The number of the file that its access log goes to.
+    pub log: Option<u32>,
     serving: Group,
     sides: Option<Sides>,
 }
@@ -52,7 +54,12 @@ impl LiveService {
             Sides { new: Group::new(new, spec.balance), old: Group::new(old, spec.balance) }
         });
         let pin = spec.pin.as_ref().map(|pin| LivePin::new(pin, &spec.name));
-        Self { serving: Group::new(serving, spec.balance), spec, counts, targets, pin, sides }
+        Self { serving: Group::new(serving, spec.balance), spec, counts, targets, pin, log: None, sides }
+    }
+
+    /// With an access log that goes to the file of this number.
+    pub fn logged(self, log: Option<u32>) -> Self {
+        Self { log, ..self }
     }
 
     /// Its limits.
@@ -109,6 +116,8 @@ mod tests {
             limits: Limits::default(),
             pin: None,
             token: None,
+            trail: Default::default(),
+            spread: Default::default(),
         };
         LiveService::new(spec, Arc::new(ServiceCounts::new(1)), targets)
     }

@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::forward::{self, Manner};
 use super::progress::{Phase, Progress, Waiting};
+use super::record::Record;
 use super::request::Ask;
 use crate::http::body::{Body, Framing};
 use crate::http::head::{MAX_HEAD, Scan};
@@ -72,6 +73,8 @@ pub struct Relay<'a> {
     pub progress: &'a Progress,
     /// The wait of this request.
     pub waiting: &'a Waiting<'a>,
+    /// What is told of it.
+    pub record: &'a Record,
 }
 
 impl Relay<'_> {
@@ -152,6 +155,7 @@ impl Relay<'_> {
         let (head, cookie) = (&inbox.data()[..end], self.ask.pinned.cookie.as_deref());
         forward::response(out, head, response, Manner { chunks, keep, old: self.ask.old, names, cookie });
         inbox.consume(end);
+        self.record.head.set(out.len() as u64);
         self.observe(response);
         self.progress.until_close.set(!delimited && !chunks);
         self.progress.phase.set(Phase::Answering);
@@ -203,7 +207,10 @@ impl Relay<'_> {
             });
             match count.await {
                 Ok(0) | Err(_) => return Err(Broken::ClientLeft),
-                Ok(count) => bytes = &bytes[count..],
+                Ok(count) => {
+                    self.record.wrote(count);
+                    bytes = &bytes[count..];
+                }
             }
             self.progress.stalled_since.set(0);
         }
@@ -214,6 +221,8 @@ impl Relay<'_> {
     fn observe(&self, response: &Response) {
         let now = self.shared.now_us();
         self.waiting.answered(now);
+        self.record.status.set(response.status);
+        self.record.answered_us.set(now);
         if self.ask.is_traffic() {
             self.shard.latency(now.saturating_sub(self.began_us));
             self.claim.target().counts.latency(now.saturating_sub(self.claim.since_us()));

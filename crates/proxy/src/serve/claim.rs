@@ -99,6 +99,7 @@ impl Waiter<'_> {
     /// trying again is safe.
     pub async fn pause(&mut self, service: &mut Arc<LiveService>) -> Result<(), NoClaim> {
         let counts = service.counts.clone();
+        counts.shard(self.worker.index).held();
         if counts.held.fetch_add(1, Relaxed) >= PAUSED {
             counts.held.fetch_sub(1, Relaxed);
             return Err(NoClaim::Exhausted);
@@ -128,6 +129,7 @@ impl Waiter<'_> {
     async fn held(&mut self, service: &mut Arc<LiveService>) -> Result<(), NoClaim> {
         let Some(Hold { wait, requests }) = service.hold().cloned() else { return Ok(()) };
         let counts = service.counts.clone();
+        counts.shard(self.worker.index).held();
         let _held = match counts.held.fetch_add(1, Relaxed) {
             before if before >= u64::from(requests) => {
                 counts.held.fetch_sub(1, Relaxed);

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
+use super::record::Record;
 use super::refuse::Refusal;
 use super::request;
 use crate::http::head::{MAX_HEAD, Scan};
@@ -47,6 +48,8 @@ pub struct Client {
     pub peer: IpAddr,
     /// Where it came in.
     pub listener: SocketAddr,
+    /// How its present request fares.
+    pub record: Record,
 }
 
 /// What becomes of a connection after a request.
@@ -64,11 +67,13 @@ pub enum Next {
 pub async fn serve(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, listener: SocketAddr) {
     let slot = worker.clock.slot(listener);
     let peer = peer.ip().to_canonical();
-    let mut client = Client { worker: worker.clone(), stream, inbox: Inbox::default(), slot, peer, listener };
+    let (inbox, record) = (Inbox::default(), Record::default());
+    let mut client = Client { worker: worker.clone(), stream, inbox, slot, peer, listener, record };
     while client.awaits_request().await {
         let mut scratch = worker.stock.scratch();
         let next = client.one(&mut scratch).await;
         worker.stock.give_scratch(scratch);
+        client.tell_of_no_service();
         match next {
             Next::Keep => {}
             Next::Close => return client.linger().await,
@@ -113,6 +118,7 @@ impl Client {
 
     /// Serves one request.
     async fn one(&mut self, scratch: &mut Scratch) -> Next {
+        self.record.begin(0);
         let end = match self.head().await {
             Ok(Some(end)) => end,
             Ok(None) => return Next::Drop,
@@ -165,6 +171,7 @@ impl Client {
     pub async fn refuse_to(&mut self, refusal: &Refusal, keep: bool, bodiless: bool) -> Next {
         let keep = keep && !self.slot.retired();
         let answer = refusal.write(keep, bodiless);
+        self.record.refused(refusal.status, refusal.code, answer.len());
         self.slot.within(self.worker.shared.now_ms(), LINGER);
         match guarded(&self.slot, self.stream.write_all(&answer)).await {
             Ok(Ok(())) if keep => Next::Keep,

@@ -19,7 +19,7 @@ use super::upload::{Upload, UploadEnd};
 use crate::http::body::Body;
 use crate::inbox::Inbox;
 use crate::live::service::LiveService;
-use crate::live::target::Claim;
+use crate::live::target::{Claim, LiveTarget};
 use crate::stream::tunnel;
 use crate::upstream::connect::connect;
 use crate::worker::clock::{Signal, Slot};
@@ -43,6 +43,8 @@ pub struct Exchange<'a> {
     pub body: Body,
     /// When its head was whole.
     pub began_us: u64,
+    /// Who was asked last, and since when, in microseconds. Noted only for the access log.
+    pub chosen: Option<(Arc<LiveTarget>, u64)>,
 }
 
 /// A connection to an instance.
@@ -71,8 +73,14 @@ pub enum Outcome {
 }
 
 impl Exchange<'_> {
-    /// Sends the request and relays the answer.
+    /// Sends the request, relays the answer, and tells of it.
     pub async fn run(mut self) -> Next {
+        let next = self.send().await;
+        self.over();
+        next
+    }
+
+    async fn send(&mut self) -> Next {
         let worker = self.client.worker.clone();
         let counts = self.service.counts.clone();
         let gap = if self.ask.is_traffic() { &counts.gap } else { &counts.preview_gap };
@@ -82,7 +90,7 @@ impl Exchange<'_> {
         let named = matches!(self.ask.preview, Some(Preview::Named(_)));
         loop {
             let claim = match self.claim(&mut tried, &mut paused).await {
-                Ok(claim) => claim,
+                Ok(claim) => self.note(claim),
                 Err(NoClaim::Gone) => return Next::Drop,
                 Err(NoClaim::Refused(refusal)) => return self.failed(&refusal).await,
                 Err(NoClaim::Exhausted) => {
@@ -95,6 +103,7 @@ impl Exchange<'_> {
                 Err(error) => {
                     last = self.not_reached(&claim, &error, !paused);
                     tried.push(claim.target().serial);
+                    self.client.record.again();
                     if named {
                         drop(claim);
                         let refusal = Refusal::unreachable(&self.service.spec.name, &last);
@@ -111,6 +120,7 @@ impl Exchange<'_> {
             {
                 again = true;
                 counts.shard(worker.index).retried();
+                self.client.record.again();
                 continue;
             }
             return self.settle(outcome, claim, upstream, &progress).await;
@@ -157,7 +167,11 @@ impl Exchange<'_> {
         let reused = idle.is_some();
         let stream = match idle {
             Some(stream) => stream,
-            None => connect(target, self.service.limits().connect).await?,
+            None => {
+                let stream = connect(target, self.service.limits().connect).await?;
+                self.service.counts.shard(worker.index).connected();
+                stream
+            }
         };
         let mut inbox = Inbox::default();
         inbox.borrow(&worker.stock);
@@ -172,7 +186,7 @@ impl Exchange<'_> {
         progress: &Progress,
         waiting: &Waiting<'_>,
     ) -> Outcome {
-        let Client { worker, stream, inbox, slot, .. } = &mut *self.client;
+        let Client { worker, stream, inbox, slot, record, .. } = &mut *self.client;
         let Scratch { response, sent, out, .. } = &mut *self.scratch;
         let (shared, limits) = (&*worker.shared, self.service.limits());
         let upload = Upload {
@@ -188,7 +202,8 @@ impl Exchange<'_> {
             waiting,
         };
         let shard = self.service.counts.shard(worker.index);
-        let relay = Relay { ask: &self.ask, claim, shard, began_us: self.began_us, slot, shared, progress, waiting };
+        let (ask, began_us) = (&self.ask, self.began_us);
+        let relay = Relay { ask, claim, shard, began_us, slot, shared, progress, waiting, record };
         let (mut client_read, mut client_write) = stream.split();
         let (mut target_read, mut target_write) = upstream.stream.split();
         let mut there = pin!(upload.run(&mut client_read, &mut target_write));

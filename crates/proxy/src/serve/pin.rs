@@ -72,7 +72,7 @@ impl Asker<'_> {
     }
 
     /// The client's address: the last one in `X-Forwarded-For` that is not itself one of those believed.
-    fn address(&self) -> Option<IpAddr> {
+    pub fn address(&self) -> Option<IpAddr> {
         let Some(trusted) = self.trusted else { return Some(self.peer) };
         let mut found = Some(self.peer);
         for list in self.values(|field| field.known == Known::ForwardedFor).rev() {

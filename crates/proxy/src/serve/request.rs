@@ -1,11 +1,13 @@
 //! A request from its head to the moment it is ready to be sent: parsed, routed, rewritten, a small body read.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::claim::Preview;
 use super::connection::{Client, Next, guarded};
 use super::exchange::Exchange;
 use super::forward;
+use super::ident;
 use super::pin::{Asker, Pinned};
 use super::refuse::Refusal;
 use super::upload::STALL;
@@ -36,6 +38,8 @@ pub struct Ask {
     pub preview: Option<Preview>,
     /// Which release its client keeps to.
     pub pinned: Pinned,
+    /// Who asks, as far as somebody says who is believed; the other end of the connection where nobody wants to know.
+    pub client: IpAddr,
 }
 
 impl Ask {
@@ -52,6 +56,7 @@ struct Routed {
     trusted: bool,
     pinned: Pinned,
     preview: Option<Preview>,
+    client: IpAddr,
 }
 
 /// What became of reading a small body.
@@ -67,6 +72,7 @@ enum Buffered {
 /// Serves the request whose head is the first `end` bytes of the inbox.
 pub async fn serve(client: &mut Client, scratch: &mut Scratch, end: usize) -> Next {
     let began_us = client.worker.shared.now_us();
+    client.record.begin(end);
     let head = &client.inbox.data()[..end];
     if let Err(refused) = scratch.request.parse(head) {
         return client.refuse(&Refusal::bad_request(refused.status, refused.why), false).await;
@@ -78,21 +84,39 @@ pub async fn serve(client: &mut Client, scratch: &mut Scratch, end: usize) -> Ne
         client.inbox.consume(end);
         return client.refuse_to(&refusal, keep, bodiless).await;
     };
-    let Routed { service, trusted, pinned, preview } = routed;
-    let ask = ask(head, request, &service, pinned, preview);
+    let trusted = routed.trusted;
+    let (service, ask) = ask(head, request, routed);
     let framing = request.framing;
     scratch.sent.clear();
-    forward::request(&mut scratch.sent, head, request, client.peer, trusted, service.spec.name.as_str());
+    let trail = &service.spec.trail;
+    let made = (!trail.is_empty()).then(|| ident::find(scratch, head, trail, trusted, &client.worker));
+    forward::request(&mut scratch.sent, head, &scratch.request, client.peer, trusted, service.spec.name.as_str());
+    if let Some(made) = made {
+        ident::write(scratch, made);
+    }
+    if service.log.is_some() {
+        scratch.head.clear();
+        scratch.head.extend_from_slice(head);
+    }
     client.inbox.consume(end);
     let mut body = Body::new(framing, framing == Framing::Chunked);
     if !body.done() {
         match buffer(client, scratch, &service, framing, &mut body).await {
             Buffered::Ready => {}
-            Buffered::Gone => return Next::Drop,
-            Buffered::Refused(refusal) => return client.refuse_to(&refusal, false, ask.bodiless).await,
+            Buffered::Gone => {
+                client.record.read(body.received());
+                client.over(scratch, &service, &ask, began_us, None);
+                return Next::Drop;
+            }
+            Buffered::Refused(refusal) => {
+                let next = client.refuse_to(&refusal, false, ask.bodiless).await;
+                client.record.read(body.received());
+                client.over(scratch, &service, &ask, began_us, None);
+                return next;
+            }
         }
     }
-    Exchange { client, scratch, service, ask, body, began_us }.run().await
+    Exchange { client, scratch, service, ask, body, began_us, chosen: None }.run().await
 }
 
 fn route(client: &Client, head: &[u8], request: &Request) -> Option<Routed> {
@@ -102,29 +126,32 @@ fn route(client: &Client, head: &[u8], request: &Request) -> Option<Routed> {
             let Prefix { path, service } =
                 router.find(request.host.map(|host| host.of(head)), request.target.of(head))?;
             let trusted = believed(&router.trusted);
-            let pinned = service.pin.as_ref().map_or_else(Pinned::default, |pin| {
-                let (peer, networks) = (client.peer, trusted.then_some(router.trusted.as_slice()));
-                Asker { head, request, peer, trusted: networks }.pinned(pin, &service.counts, path)
-            });
-            Some(Routed { service: service.clone(), trusted, pinned, preview: None })
+            let (peer, networks) = (client.peer, trusted.then_some(router.trusted.as_slice()));
+            let asker = Asker { head, request, peer, trusted: networks };
+            let pin = service.pin.as_ref();
+            let pinned = pin.map_or_else(Pinned::default, |pin| asker.pinned(pin, &service.counts, path));
+            let client = if service.log.is_some() { asker.address().unwrap_or(peer) } else { peer };
+            Some(Routed { service: service.clone(), trusted, pinned, preview: None, client })
         }
         LiveTraffic::Preview { service, release, trusted } => Some(Routed {
             service: service.clone(),
             trusted: believed(trusted),
             pinned: Pinned::default(),
             preview: Some(Preview::New(*release)),
+            client: client.peer,
         }),
         LiveTraffic::Tcp(_) => None,
     })
 }
 
-fn ask(head: &[u8], request: &Request, service: &LiveService, pinned: Pinned, preview: Option<Preview>) -> Ask {
+fn ask(head: &[u8], request: &Request, routed: Routed) -> (Arc<LiveService>, Ask) {
+    let Routed { service, pinned, preview, client, .. } = routed;
     let method = request.method.of(head);
     let token = || self::preview(head, request, service.spec.token.as_ref()?.as_bytes());
     let preview = preview.or_else(token);
     // The agent looks at the service as a whole, not as one of its clients.
     let pinned = if preview.is_none() { pinned } else { Pinned::default() };
-    Ask {
+    let ask = Ask {
         old: request.old,
         keep: request.keep,
         bodiless: method == b"HEAD",
@@ -132,7 +159,9 @@ fn ask(head: &[u8], request: &Request, service: &LiveService, pinned: Pinned, pr
         upgrade: request.upgrade.is_some(),
         preview,
         pinned,
-    }
+        client,
+    };
+    (service, ask)
 }
 
 fn preview(head: &[u8], request: &Request, token: &[u8]) -> Option<Preview> {

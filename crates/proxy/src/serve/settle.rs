@@ -23,11 +23,14 @@ enum Left {
 
 impl Exchange<'_> {
     /// Counts, puts things back, and answers if there was no answer.
-    pub async fn settle(self, outcome: Outcome, claim: Claim, mut upstream: Upstream, progress: &Progress) -> Next {
+    pub async fn settle(&mut self, outcome: Outcome, claim: Claim, mut upstream: Upstream, progress: &Progress) -> Next {
         if let Outcome::Answered(Answered::Switched { websocket }) = outcome {
             self.served(&claim);
-            let Client { worker, stream, inbox, slot, .. } = self.client;
-            tunnel::run(worker, tunnel::End { stream, inbox }, upstream.end(), claim, slot, websocket).await;
+            let Client { worker, stream, inbox, slot, record, .. } = &mut *self.client;
+            let client = tunnel::End { stream, inbox };
+            let moved = tunnel::run(worker, client, upstream.end(), claim, slot, websocket).await;
+            record.read(moved.there);
+            record.sent.set(record.sent.get() + moved.back);
             return Next::Drop;
         }
         let left = self.judge(outcome, &claim, upstream, progress);
@@ -113,7 +116,7 @@ impl Exchange<'_> {
     }
 
     /// Answers with a failure that is not the client's. The agent's own looks say nothing about the service.
-    pub async fn failed(self, refusal: &Refusal) -> Next {
+    pub async fn failed(&mut self, refusal: &Refusal) -> Next {
         if self.ask.preview.is_none() {
             self.service.counts.shard(self.client.worker.index).failed();
         }
@@ -126,6 +129,7 @@ impl Exchange<'_> {
         if self.ask.is_traffic() {
             self.service.counts.shard(self.client.worker.index).failed();
         }
+        self.client.record.reason.set(Some("cut"));
         if progress.until_close.get() {
             // An orderly end would say "this was all" (RFC 9112, 8): only a reset does not.
             let _ = self.client.stream.set_zero_linger();

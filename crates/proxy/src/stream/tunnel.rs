@@ -33,6 +33,15 @@ pub struct End<'a> {
     pub inbox: &'a mut Inbox,
 }
 
+/// How many bytes a tunnel carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moved {
+    /// From the client.
+    pub there: u64,
+    /// To it.
+    pub back: u64,
+}
+
 /// One direction.
 #[derive(Debug, Default)]
 struct Flow {
@@ -40,10 +49,18 @@ struct Flow {
     ended: bool,
     shut: bool,
     frames: Option<Frames>,
+    moved: u64,
 }
 
 /// Copies until both sides are done, one of them fails, or the stream is ordered to end. Counts as a stream of its target.
-pub async fn run(worker: &Worker, client: End<'_>, target: End<'_>, claim: Claim, slot: &Slot, websocket: bool) {
+pub async fn run(
+    worker: &Worker,
+    client: End<'_>,
+    target: End<'_>,
+    claim: Claim,
+    slot: &Slot,
+    websocket: bool,
+) -> Moved {
     claim.become_stream();
     slot.limit(0);
     slot.stream_of(claim.target().serial);
@@ -75,6 +92,7 @@ pub async fn run(worker: &Worker, client: End<'_>, target: End<'_>, claim: Claim
         goodbye(&back, client, &CLOSE_CLIENT).await;
         goodbye(&there, target, &CLOSE_INSTANCE).await;
     }
+    Moved { there: there.moved, back: back.moved }
 }
 
 /// A stream may rightly be silent for hours; a peer that lost its power is silent for ever. The kernel asks after it.
@@ -98,7 +116,8 @@ impl Flow {
         if let Some(frames) = &mut frames {
             frames.pass(inbox.data());
         }
-        let flow = Self { pending: inbox.data().to_vec(), frames, ..Self::default() };
+        let moved = inbox.data().len() as u64;
+        let flow = Self { pending: inbox.data().to_vec(), frames, moved, ..Self::default() };
         inbox.consume(inbox.data().len());
         flow
     }
@@ -143,6 +162,7 @@ impl Flow {
         ready!(Pin::new(from).poll_read(cx, &mut room))?;
         let read = room.filled();
         self.ended = read.is_empty();
+        self.moved += read.len() as u64;
         if let Some(frames) = &mut self.frames {
             frames.pass(read);
         }

@@ -45,6 +45,7 @@ async fn connection(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, add
         LiveTraffic::Http(_) | LiveTraffic::Preview { .. } => None,
         LiveTraffic::Tcp(service) => Some(service.clone()),
     });
+    worker.counts().accepted();
     match tcp {
         Some(service) => tcp::serve(&worker, stream, peer.ip(), address, service).await,
         None => serve::connection::serve(&worker, stream, peer, address).await,

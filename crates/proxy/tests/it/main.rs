@@ -12,6 +12,8 @@ mod drain;
 mod headers;
 mod hold;
 mod limits;
+mod log;
+mod metrics;
 mod pin;
 mod process;
 mod retry;

@@ -195,7 +195,7 @@ impl Inner {
             served: found.served,
             failed: 0,
             errors: 0,
-            latency: None,
+            latency: None, ejected: false,
         });
         Stats {
             started: super::EPOCH,
@@ -252,7 +252,7 @@ fn table_routes(table: &Table, route: &ProxyRoute, service: &ServiceName) -> boo
     };
     table.listeners.iter().filter(|l| l.address == route.listen).any(|listener| match &listener.traffic {
         Traffic::Tcp { service: owner } => owner == service,
-        Traffic::Preview { .. } => false,
+        Traffic::Preview { .. } | Traffic::Metrics { .. } => false,
         Traffic::Http { routes, .. } => routes.iter().any(|r| r.hosts == wanted && r.service == *service),
     })
 }

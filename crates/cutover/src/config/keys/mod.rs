@@ -176,6 +176,8 @@ pub const SECTIONS: &[Section] = &[
     service::WARM_UP,
     route::ROUTE,
     route::LIMITS,
+    route::ACCESS_LOG,
+    route::EJECT,
     route::NGINX,
     rollout::ROLLOUT,
     rollout::METRIC,

@@ -20,6 +20,7 @@ mod program;
 mod ready;
 mod rollout;
 mod route;
+mod trail;
 mod strategy;
 
 use std::collections::BTreeMap;

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use cutover_core::spec::{ProxyRoute, RouteKind, RouteSpec};
 use cutover_core::table::{Balance, Limits, Network};
 
-use super::{Place, nginx};
+use super::{Place, nginx, trail as noted};
 use crate::config::reader::{Located, Reader, Zero};
 use crate::config::tree::Value;
 
@@ -37,7 +37,8 @@ pub(super) fn read(service: &Reader, place: &Place) -> Route {
     let tcp = reader.flag("tcp").is_some_and(|tcp| tcp.value);
     let nginx = reader.section("nginx");
     if nginx.is_written() {
-        for key in ["listen", "hosts", "path", "balance", "trusted", "limits", "preview"] {
+        let seeing = ["metrics", "access_log", "request_id", "trace", "hash_header", "sticky", "slow_start", "eject"];
+        for key in ["listen", "hosts", "path", "balance", "trusted", "limits", "preview"].into_iter().chain(seeing) {
             if reader.has(key) {
                 let message = "is for cutover's proxy, and cannot stand beside nginx";
                 reader.wrong_value(key, reader.place_of(key), message).hint("remove it, or the nginx table");
@@ -54,11 +55,18 @@ pub(super) fn read(service: &Reader, place: &Place) -> Route {
         reader.mistake(reader.at, format!("{}: missing", reader.path_of("listen"))).hint(hint);
     }
     let (kind, carries) = if tcp { (Kind::Tcp, tcp_route(&reader)) } else { (Kind::Http, http_route(&reader)) };
-    let balance = [("least_connections", Balance::LeastConnections), ("round_robin", Balance::RoundRobin)];
+    let balance = [
+        ("least_connections", Balance::LeastConnections),
+        ("round_robin", Balance::RoundRobin),
+        ("power_of_two", Balance::PowerOfTwo),
+        ("hash", Balance::Hash),
+    ];
     let balance = reader.one_of("balance", &balance).unwrap_or_default();
     let trusted = trusted(&reader);
     let limits = limits(&reader.section("limits"), tcp);
     let preview = address(&reader, "preview");
+    let metrics = address(&reader, "metrics");
+    let (trail, spread) = (noted::trail(&reader, place), noted::spread(&reader, balance));
     let spec = address(&reader, "listen").map(|listen| {
         if preview.is_some_and(|preview| preview.port() == listen.port()) {
             let message = format!("port {} is where the service itself listens", listen.port());
@@ -66,13 +74,30 @@ pub(super) fn read(service: &Reader, place: &Place) -> Route {
                 .wrong_value("preview", reader.place_of("preview"), message)
                 .hint("give the preview a port of its own");
         }
-        RouteSpec::Proxy(ProxyRoute { listen, kind: carries, balance, trusted, limits, preview })
+        let taken = |metrics: SocketAddr| metrics.port() == listen.port() || preview == Some(metrics);
+        if metrics.is_some_and(taken) {
+            let message = "is where the service itself listens, or is previewed";
+            reader
+                .wrong_value("metrics", reader.place_of("metrics"), message)
+                .hint("give the counters a port of their own");
+        }
+        RouteSpec::Proxy(ProxyRoute {
+            listen,
+            kind: carries,
+            balance,
+            trusted,
+            limits,
+            preview,
+            metrics,
+            trail,
+            spread,
+        })
     });
     Route { kind, spec }
 }
 
 fn tcp_route(reader: &Reader) -> RouteKind {
-    for key in ["hosts", "path", "trusted", "preview"] {
+    for key in ["hosts", "path", "trusted", "preview", "access_log", "request_id", "trace", "sticky", "hash_header"] {
         if reader.has(key) {
             reader
                 .wrong_value(key, reader.place_of(key), "has no meaning on a TCP route")

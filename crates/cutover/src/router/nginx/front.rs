@@ -143,6 +143,8 @@ mod tests {
             pin: None,
             limits: Limits::default(),
             token: None,
+            trail: Default::default(),
+            spread: Default::default(),
         }
     }
 
