@@ -6,9 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use cutover_core::pin::PinBy;
+use cutover_core::spread::address_number;
+use cutover_core::table::Balance;
 use tokio::net::TcpStream;
 
 use crate::inbox::Inbox;
+use crate::live::group::Wish;
 use crate::live::service::LiveService;
 use crate::live::target::Claim;
 use crate::serve::claim::{NoClaim, Waiter};
@@ -30,6 +33,8 @@ pub async fn serve(
     // Nobody stands between: whoever connects is the client. Cookies and headers there are none.
     let by_address = service.spec.pin.as_ref().filter(|pin| pin.by == PinBy::Address);
     let point = by_address.map(|pin| pin.point_of(peer));
+    let key = (service.spec.balance == Balance::Hash).then(|| address_number(peer));
+    let wish = Wish { point, key, sticky: None };
     let shard_of = |service: &LiveService, served: bool| {
         let shard = service.counts.shard(worker.index);
         if served { shard.served() } else { shard.failed() }
@@ -37,7 +42,7 @@ pub async fn serve(
     let (claim, mut target) = loop {
         inbox.borrow(&worker.stock);
         let mut waiter = Waiter { worker, stream: &mut stream, inbox: &mut inbox, slot: &slot };
-        let claim: Claim = match waiter.claim(&mut service, None, point, &tried).await {
+        let claim: Claim = match waiter.claim(&mut service, None, wish, &tried).await {
             Ok(claim) => claim,
             Err(NoClaim::Gone) => return,
             Err(NoClaim::Refused(_) | NoClaim::Exhausted) => return shard_of(&service, false),
@@ -49,12 +54,15 @@ pub async fn serve(
                 break (claim, target);
             }
             Err(_) => {
-                claim.target().refused(worker.shared.now_ms());
+                let now = worker.shared.now_ms();
+                claim.target().refused(now);
+                service.blame(claim.target(), now);
                 claim.target().counts.failed.fetch_add(1, Relaxed);
                 tried.push(claim.target().serial);
             }
         }
     };
+    claim.target().succeeded();
     shard_of(&service, true);
     claim.target().counts.served.fetch_add(1, Relaxed);
     let client = tunnel::End { stream: &mut stream, inbox: &mut inbox };

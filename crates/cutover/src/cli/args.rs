@@ -405,6 +405,8 @@ pub enum ProxyAction {
     Status,
     /// Replace the running proxy by another process, without closing a connection
     Upgrade(ProxyUpgradeArgs),
+    /// Open the access logs anew by their names, after something else has moved them
+    Reopen,
 }
 
 /// For `proxy run`.

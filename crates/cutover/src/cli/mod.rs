@@ -90,6 +90,7 @@ async fn dispatch(verb: Verb, context: &Context) -> Result<(), CliError> {
         Verb::Proxy(args::ProxyVerb { verb: args::ProxyAction::Upgrade(args) }) => {
             verb::proxy::upgrade(&args, context).await
         }
+        Verb::Proxy(args::ProxyVerb { verb: args::ProxyAction::Reopen }) => verb::proxy::reopen(context).await,
         Verb::Proxy(_) => verb::proxy::status(context).await,
         Verb::Completions { shell } => {
             let mut script = Vec::new();

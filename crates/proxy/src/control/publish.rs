@@ -232,7 +232,7 @@ impl Control {
         let theirs: Vec<SocketAddr> = carrying.map(|listener| listener.address).filter(|at| !had(*at)).collect();
         listening.extend(new);
         let mut scrapes = self.scrapes.lock().await;
-        self.shared.live.publish(table.clone());
+        self.shared.live.publish(table.clone(), self.shared.now_ms());
         scrapes.apply(&table, &self.shared, listening);
         let done: Vec<_> = self.workers.iter().map(|worker| apply(worker, &theirs, listening)).collect();
         for done in done {

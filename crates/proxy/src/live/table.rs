@@ -109,8 +109,8 @@ impl Live {
         self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Serves another table, which was checked before. Workers see it at their next request.
-    pub fn publish(&self, spec: Table) {
+    /// Serves another table, which was checked before, at a time in milliseconds. Workers see it at their next request.
+    pub fn publish(&self, spec: Table, now: u64) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let modes: Vec<(Arc<LiveTarget>, Admits)> = spec
             .services
@@ -118,6 +118,7 @@ impl Live {
             .flat_map(|service| &service.targets)
             .map(|target| (kept.target(&target.instance, target.address), LiveTarget::admits(target.mode)))
             .collect();
+        modes.iter().for_each(|(target, admits)| target.serves(*admits == Admits::All, now));
         for (target, admits) in modes.iter().filter(|(_, admits)| *admits == Admits::All) {
             target.gate.set(*admits);
         }

@@ -54,6 +54,14 @@ pub enum Broken {
     ClientLeft,
 }
 
+/// How a head says that an answer ends; see [`Manner`].
+#[derive(Debug, Clone, Copy)]
+struct Ends {
+    chunks: bool,
+    keep: bool,
+    old: bool,
+}
+
 /// One answer on its way.
 #[derive(Debug)]
 pub struct Relay<'a> {
@@ -104,9 +112,8 @@ impl Relay<'_> {
             }
             // 100 was for us: the client got its own when we began to read its body.
             if response.status != 100 && !self.ask.old {
-                let names = self.ask.preview.as_ref().filter(|_| switched).map(|_| &**self.claim.target());
-                let cookie = self.ask.pinned.cookie.as_deref().filter(|_| switched);
-                forward::response(out, head, response, Manner { chunks: false, keep: true, old: false, names, cookie });
+                let ends = Ends { chunks: false, keep: true, old: false };
+                self.rewrite(out, head, response, ends, switched);
                 self.write(to, out).await?;
             }
             let websocket =
@@ -117,6 +124,22 @@ impl Relay<'_> {
             }
         };
         self.last(end, from, inbox, to, response, out).await
+    }
+
+    /// Writes a head for the client. What the proxy has to add stands in one that `counts`: in the last, and in one that switches protocols.
+    fn rewrite(&self, out: &mut Vec<u8>, head: &[u8], response: &Response, ends: Ends, counts: bool) {
+        let Ends { chunks, keep, old } = ends;
+        let names = self.ask.preview.as_ref().filter(|_| counts).map(|_| &**self.claim.target());
+        let cookie = self.ask.pinned.cookie.as_deref().filter(|_| counts);
+        let (sticky, id) = (self.sticky().filter(|_| counts), self.record.id.borrow());
+        let (sticky, id) = (sticky.as_deref(), if counts { id.as_slice() } else { &[] });
+        forward::response(out, head, response, Manner { chunks, keep, old, names, cookie, sticky, id });
+    }
+
+    /// The cookie for a client that is to stay with this instance and does not know it yet.
+    fn sticky(&self) -> Option<String> {
+        let sticks = self.ask.pinned.sticks?;
+        sticks.cookie(&self.claim.target().instance, self.ask.pinned.wish.sticky)
     }
 
     /// Reads until a whole head is there.
@@ -151,9 +174,7 @@ impl Relay<'_> {
         let chunks = !delimited && !self.ask.old;
         // While the body is still being sent, nobody knows whether the rest of it will be read.
         let keep = self.ask.keep && self.progress.sent.get() && (delimited || chunks) && !self.slot.retired();
-        let names = self.ask.preview.as_ref().map(|_| &**self.claim.target());
-        let (head, cookie) = (&inbox.data()[..end], self.ask.pinned.cookie.as_deref());
-        forward::response(out, head, response, Manner { chunks, keep, old: self.ask.old, names, cookie });
+        self.rewrite(out, &inbox.data()[..end], response, Ends { chunks, keep, old: self.ask.old }, true);
         inbox.consume(end);
         self.record.head.set(out.len() as u64);
         self.observe(response);

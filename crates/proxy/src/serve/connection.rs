@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
+use super::ident;
 use super::record::Record;
 use super::refuse::Refusal;
 use super::request;
@@ -170,7 +171,8 @@ impl Client {
     /// Like [`Self::refuse`]; `bodiless` leaves the text away, as an answer to `HEAD` must.
     pub async fn refuse_to(&mut self, refusal: &Refusal, keep: bool, bodiless: bool) -> Next {
         let keep = keep && !self.slot.retired();
-        let answer = refusal.write(keep, bodiless);
+        let mut answer = refusal.write(keep, bodiless);
+        ident::name(&mut answer, &self.record.id.borrow());
         self.record.refused(refusal.status, refusal.code, answer.len());
         self.slot.within(self.worker.shared.now_ms(), LINGER);
         match guarded(&self.slot, self.stream.write_all(&answer)).await {

@@ -133,7 +133,7 @@ impl Exchange<'_> {
             let patient = self.is_patient();
             let Client { worker, stream, inbox, slot, .. } = &mut *self.client;
             let mut waiter = Waiter { worker, stream, inbox, slot };
-            match waiter.claim(&mut self.service, self.ask.preview.as_ref(), self.ask.pinned.point, tried).await {
+            match waiter.claim(&mut self.service, self.ask.preview.as_ref(), self.ask.pinned.wish, tried).await {
                 Err(NoClaim::Exhausted) if patient => waiter.pause(&mut self.service).await?,
                 other => return other,
             }
@@ -152,7 +152,9 @@ impl Exchange<'_> {
     /// Remembers that a target refused a connection, counted once per request; says so for people.
     fn not_reached(&self, claim: &Claim, error: &std::io::Error, first: bool) -> String {
         let target = claim.target();
-        target.refused(self.client.worker.shared.now_ms());
+        let now = self.client.worker.shared.now_ms();
+        target.refused(now);
+        self.service.blame(target, now);
         target.counts.failed.fetch_add(u64::from(first && self.ask.is_traffic()), Relaxed);
         format!("{} at {}: {error}", target.instance, target.address)
     }

@@ -90,6 +90,10 @@ pub struct Manner<'a> {
     pub names: Option<&'a LiveTarget>,
     /// A cookie of the proxy's own, for a client that is bound to a release from here on.
     pub cookie: Option<&'a str>,
+    /// Another one, for a client that stays with its instance from here on.
+    pub sticky: Option<&'a str>,
+    /// The id of the request, if it has one.
+    pub id: &'a [u8],
 }
 
 /// Writes the head that the client gets.
@@ -111,8 +115,11 @@ pub fn response(out: &mut Vec<u8>, head: &[u8], response: &Response, manner: Man
             line(out, field.name.of(head), field.value.of(head));
         }
     }
-    if let Some(cookie) = manner.cookie {
+    for cookie in manner.cookie.into_iter().chain(manner.sticky) {
         line(out, b"Set-Cookie", cookie.as_bytes());
+    }
+    if !manner.id.is_empty() && !response.fields.iter().any(|f| f.name.of(head).eq_ignore_ascii_case(b"x-request-id")) {
+        line(out, b"X-Request-ID", manner.id);
     }
     if manner.chunks {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");

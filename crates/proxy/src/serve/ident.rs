@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use super::connection::Client;
 use super::forward::line;
 use crate::http::field::Known;
 use crate::http::head::Field;
@@ -13,14 +14,14 @@ use cutover_core::trail::Trail;
 const LONGEST: usize = 128;
 
 /// Finds or makes the ids of a request before its head is rewritten, and takes those fields out that are replaced. They are left in the
-/// scratch space for the answer and the log; [`write`] puts them into the rewritten head.
+/// scratch space and the record for the answer and the log; [`write`] puts them into the rewritten head.
 ///
 /// Whether there is one to put there.
-pub fn find(scratch: &mut Scratch, head: &[u8], trail: &Trail, trusted: bool, worker: &Worker) -> Made {
-    scratch.id.clear();
+pub fn find(scratch: &mut Scratch, head: &[u8], trail: &Trail, trusted: bool, client: &Client) -> Made {
+    let worker = &client.worker;
     scratch.trace.clear();
     if trail.request_id {
-        request_id(scratch, head, trusted, worker);
+        request_id(scratch, &mut client.record.id.borrow_mut(), head, trusted, worker);
     }
     let trace = (trail.trace || trail.log.is_some()) && trace(scratch, head, trail.trace, worker);
     Made { id: trail.request_id, trace }
@@ -33,10 +34,9 @@ pub struct Made {
     trace: bool,
 }
 
-fn request_id(scratch: &mut Scratch, head: &[u8], trusted: bool, worker: &Worker) {
-    let Scratch { request, id, .. } = scratch;
+fn request_id(scratch: &mut Scratch, id: &mut Vec<u8>, head: &[u8], trusted: bool, worker: &Worker) {
     let is_ours = |field: &&mut Field| field.known == Known::Other && named(field, head, b"x-request-id");
-    for field in request.fields.iter_mut().filter(is_ours) {
+    for field in scratch.request.fields.iter_mut().filter(is_ours) {
         // Several, or one that is no plain word, name nothing.
         let value = field.value.of(head);
         let is_good = trusted && id.is_empty() && value.len() <= LONGEST && value.iter().all(u8::is_ascii_graphic);
@@ -93,8 +93,8 @@ fn is_traceparent(value: &[u8]) -> bool {
 }
 
 /// Puts the ids into a rewritten head, before the empty line at its end.
-pub fn write(scratch: &mut Scratch, made: Made) {
-    let Scratch { sent, id, trace, .. } = scratch;
+pub fn write(scratch: &mut Scratch, id: &[u8], made: Made) {
+    let Scratch { sent, trace, .. } = scratch;
     if !made.id && !made.trace {
         return;
     }
@@ -106,6 +106,13 @@ pub fn write(scratch: &mut Scratch, made: Made) {
         line(sent, b"traceparent", trace);
     }
     sent.extend_from_slice(b"\r\n");
+}
+
+/// Puts an id into an answer of the proxy itself, behind its first line.
+pub fn name(answer: &mut Vec<u8>, id: &[u8]) {
+    if let Some(end) = memchr::memchr(b'\n', answer).filter(|_| !id.is_empty()) {
+        answer.splice(end + 1..end + 1, [b"X-Request-ID: ", id, b"\r\n"].concat());
+    }
 }
 
 #[cfg(test)]

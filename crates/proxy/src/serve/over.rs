@@ -55,7 +55,7 @@ impl Client {
             service: service.spec.name.as_str(),
             chosen,
             duration_us: self.worker.shared.now_us().saturating_sub(began_us),
-            id: &scratch.id,
+            id: &record.id.borrow(),
             trace: &scratch.trace,
             query: log.query,
         };

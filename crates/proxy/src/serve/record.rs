@@ -1,6 +1,6 @@
 //! What is to be told of a request once it is over: to the counters, and to the access log.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 /// How a request fared, as far as it has come. One for each connection, begun anew with each request.
 #[derive(Debug, Default)]
@@ -19,6 +19,8 @@ pub struct Record {
     pub answered_us: Cell<u64>,
     /// How often it was tried once more or elsewhere.
     pub retries: Cell<u32>,
+    /// Its id, if it has one.
+    pub id: RefCell<Vec<u8>>,
     /// Whether it was counted for its service.
     pub told: Cell<bool>,
 }
@@ -34,6 +36,7 @@ impl Record {
         self.answered_us.set(0);
         self.retries.set(0);
         self.told.set(false);
+        self.id.borrow_mut().clear();
     }
 
     /// So many bytes were written to the client.

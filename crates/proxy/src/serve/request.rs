@@ -89,10 +89,10 @@ pub async fn serve(client: &mut Client, scratch: &mut Scratch, end: usize) -> Ne
     let framing = request.framing;
     scratch.sent.clear();
     let trail = &service.spec.trail;
-    let made = (!trail.is_empty()).then(|| ident::find(scratch, head, trail, trusted, &client.worker));
+    let made = (!trail.is_empty()).then(|| ident::find(scratch, head, trail, trusted, client));
     forward::request(&mut scratch.sent, head, &scratch.request, client.peer, trusted, service.spec.name.as_str());
     if let Some(made) = made {
-        ident::write(scratch, made);
+        ident::write(scratch, &client.record.id.borrow(), made);
     }
     if service.log.is_some() {
         scratch.head.clear();
@@ -130,6 +130,7 @@ fn route(client: &Client, head: &[u8], request: &Request) -> Option<Routed> {
             let asker = Asker { head, request, peer, trusted: networks };
             let pin = service.pin.as_ref();
             let pinned = pin.map_or_else(Pinned::default, |pin| asker.pinned(pin, &service.counts, path));
+            let pinned = if service.asks_for_clients() { asker.spread(service, pinned) } else { pinned };
             let client = if service.log.is_some() { asker.address().unwrap_or(peer) } else { peer };
             Some(Routed { service: service.clone(), trusted, pinned, preview: None, client })
         }

@@ -108,11 +108,18 @@ impl Exchange<'_> {
             self.service.counts.shard(self.client.worker.index).served();
         }
         claim.target().counts.served.fetch_add(u64::from(self.ask.is_traffic()), Relaxed);
+        let counts_errors = self.service.spec.spread.eject.as_ref().is_some_and(|eject| eject.errors);
+        if counts_errors && self.client.record.status.get() >= 500 {
+            self.service.blame(claim.target(), self.client.worker.shared.now_ms());
+        } else {
+            claim.target().succeeded();
+        }
     }
 
     /// The instance did not answer.
     fn blame(&self, claim: &Claim) {
         claim.target().counts.failed.fetch_add(u64::from(self.ask.is_traffic()), Relaxed);
+        self.service.blame(claim.target(), self.client.worker.shared.now_ms());
     }
 
     /// Answers with a failure that is not the client's. The agent's own looks say nothing about the service.

@@ -27,8 +27,6 @@ pub struct Scratch {
     pub out: Vec<u8>,
     /// A copy of the head as the client sent it, if its request is to be logged.
     pub head: Vec<u8>,
-    /// The id of the request, if it has one.
-    pub id: Vec<u8>,
     /// Its `traceparent`, if it has one that is used.
     pub trace: Vec<u8>,
 }
@@ -69,7 +67,6 @@ impl Stock {
             scratch.sent.clear();
             scratch.out.clear();
             scratch.head.clear();
-            scratch.id.clear();
             scratch.trace.clear();
             scratches.push(scratch);
         }
