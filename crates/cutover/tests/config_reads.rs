@@ -309,7 +309,10 @@ fn what_is_noted_and_how_it_is_spread_reads_as_it_says() {
     assert_eq!((route.trail.request_id, route.trail.trace), (true, false));
     let log = route.trail.log.unwrap();
     assert_eq!(log.file, folder.path().join("log/access.log"));
-    assert_eq!((log.format.to_string().as_str(), log.query, log.max_size.0, log.keep), ("${remote_addr} ${status}", false, 0, 5));
+    assert_eq!(
+        (log.format.to_string().as_str(), log.query, log.max_size.0, log.keep),
+        ("${remote_addr} ${status}", false, 0, 5)
+    );
     let eject = route.spread.eject.unwrap();
     assert_eq!((eject.failures, eject.back_off, eject.errors), (3, Duration::from_secs(10), true));
     assert_eq!((route.spread.sticky, route.spread.slow_start), (true, Duration::from_secs(10)));

@@ -43,7 +43,8 @@ mod tests {
             served: 0,
             failed: 0,
             errors: 0,
-            latency: None, ejected: false,
+            latency: None,
+            ejected: false,
         };
         let (before, limit, after) = (Timestamp(9), Timestamp(10), Timestamp(10));
         let at = |s: TargetStats, now| drained(Some(&s), now, limit);

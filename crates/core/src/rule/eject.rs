@@ -117,7 +117,8 @@ mod tests {
 
     #[test]
     fn never_more_than_half_are_left_out() {
-        let cases = [(0, 1, true), (1, 1, false), (1, 2, true), (2, 2, false), (1, 3, true), (2, 3, false), (2, 4, true)];
+        let cases =
+            [(0, 1, true), (1, 1, false), (1, 2, true), (2, 2, false), (1, 3, true), (2, 3, false), (2, 4, true)];
         for (left_out, all, allowed) in cases {
             assert_eq!(may_leave_out(left_out, all), allowed, "{left_out} of {all}");
         }

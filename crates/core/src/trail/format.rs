@@ -40,7 +40,7 @@ pub enum BadFormat {
     #[error("it contains a control character")]
     Control,
     /// It has nothing in it that changes from line to line.
-    #[error("it names no value")]
+    #[error("it is neither \"combined\" nor \"json\", and names no value")]
     Constant,
 }
 

@@ -11,6 +11,7 @@ mod follow;
 mod printer;
 mod reference;
 mod show;
+mod top;
 mod verb;
 
 use std::process::ExitCode;
@@ -79,6 +80,7 @@ async fn dispatch(verb: Verb, context: &Context) -> Result<(), CliError> {
         Verb::Verdict(VerdictVerb::Explain(args)) => verb::show::verdict(&args, context).await,
         Verb::Lock(args) => verb::lock::lock(&args, context).await,
         Verb::Status(args) => verb::status::status(&args, context).await,
+        Verb::Top(args) => top::top(&args, context).await,
         Verb::History(args) => verb::history::history(&args, context).await,
         Verb::Show(args) => verb::show::show(&args, context).await,
         Verb::Logs(args) => verb::logs::logs(&args, context).await,

@@ -128,8 +128,7 @@ impl LiveTarget {
         let word = self.standing.load(Relaxed);
         let standing = Standing::of(word);
         let tried = standing.tried(rule, now).word();
-        standing.trust(now) == Trust::Trial
-            && self.standing.compare_exchange(word, tried, Relaxed, Relaxed).is_ok()
+        standing.trust(now) == Trust::Trial && self.standing.compare_exchange(word, tried, Relaxed, Relaxed).is_ok()
     }
 
     /// It takes its share of new requests from now on, or does not any more.

@@ -79,7 +79,8 @@ impl LogFile {
             self.open = None;
         }
         let limit = self.target.max_size.0;
-        let is_full = |open: &Open| open.regular && limit > 0 && open.size > 0 && open.size + lines.len() as u64 > limit;
+        let is_full =
+            |open: &Open| open.regular && limit > 0 && open.size > 0 && open.size + lines.len() as u64 > limit;
         if self.opened()?.is_some_and(|open| is_full(open)) {
             self.set_aside();
         }
@@ -160,9 +161,8 @@ mod tests {
     use super::*;
 
     fn contents(folder: &Path) -> Vec<(String, String)> {
-        let entry = |entry: fs::DirEntry| {
-            (entry.file_name().into_string().unwrap(), fs::read_to_string(entry.path()).unwrap())
-        };
+        let entry =
+            |entry: fs::DirEntry| (entry.file_name().into_string().unwrap(), fs::read_to_string(entry.path()).unwrap());
         let mut files: Vec<_> = fs::read_dir(folder).unwrap().flatten().map(entry).collect();
         files.sort();
         files

@@ -187,11 +187,9 @@ impl Line<'_> {
             Field::Instance => self.of_chosen(|line, (target, _)| line.plain(&target.instance)),
             Field::Release => self.of_chosen(|line, (target, _)| line.plain(target.instance.release)),
             Field::UpstreamAddr => self.of_chosen(|line, (target, _)| line.plain(target.address)),
-            Field::UpstreamTime => self.of_chosen(|line, (_, since)| {
-                match line.told.record.answered_us.get() {
-                    0 => line.out.push(b'-'),
-                    at => line.seconds(at.saturating_sub(since), 1_000_000),
-                }
+            Field::UpstreamTime => self.of_chosen(|line, (_, since)| match line.told.record.answered_us.get() {
+                0 => line.out.push(b'-'),
+                at => line.seconds(at.saturating_sub(since), 1_000_000),
             }),
             Field::Retries => self.plain(record.retries.get()),
             Field::RequestId => self.or_dash(Some(self.told.id), escape),
@@ -204,7 +202,6 @@ impl Line<'_> {
             Field::UserAgent => self.or_dash(self.told.header(b"user-agent"), escape),
         }
     }
-
 
     fn of_chosen(&mut self, write: impl FnOnce(&mut Self, (&LiveTarget, u64))) {
         match self.told.chosen {
@@ -309,8 +306,15 @@ mod tests {
     fn json_is_json_whatever_is_sent() {
         let value: serde_json::Value = serde_json::from_str(&line("json", true, HEAD)).unwrap();
         assert_eq!(value["http_user_agent"], "a \"b\\ é\u{fffd}");
-        let expected = [("status", 200.into()), ("release", 3.into()), ("request_time", 1.234.into()), ("upstream_response_time", 0.002.into())];
-        expected.into_iter().for_each(|(key, wanted): (&str, serde_json::Value)| assert_eq!(value[key], wanted, "{key}"));
+        let expected = [
+            ("status", 200.into()),
+            ("release", 3.into()),
+            ("request_time", 1.234.into()),
+            ("upstream_response_time", 0.002.into()),
+        ];
+        expected
+            .into_iter()
+            .for_each(|(key, wanted): (&str, serde_json::Value)| assert_eq!(value[key], wanted, "{key}"));
         let expected = [("instance", "web.r3.i2"), ("host", "shop"), ("request_id", "abc")];
         expected.into_iter().for_each(|(key, wanted)| assert_eq!(value[key], wanted, "{key}"));
         assert_eq!(value["trace_id"], "0af7651916cd43dd8448eb211c80319c");

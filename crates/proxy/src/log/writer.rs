@@ -74,7 +74,11 @@ impl Writer {
             let ready = ring.slots();
             let Ok(chunk) = ring.read_chunk(ready) else { continue };
             let (first, second) = chunk.as_slices();
-            if second.is_empty() { split(first, &mut batches) } else { split(&[first, second].concat(), &mut batches) }
+            if second.is_empty() {
+                split(first, &mut batches)
+            } else {
+                split(&[first, second].concat(), &mut batches)
+            }
             chunk.commit_all();
         }
         let any = !batches.is_empty();

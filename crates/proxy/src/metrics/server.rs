@@ -100,9 +100,17 @@ async fn accept(shared: Arc<Shared>, listener: tokio::net::TcpListener, address:
     }
 }
 
-async fn answer<B>(shared: Arc<Shared>, address: SocketAddr, request: Request<B>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer<B>(
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    request: Request<B>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
     let text = |status, kind: &'static str, body: String| {
-        Response::builder().status(status).header(CONTENT_TYPE, kind).body(Full::from(body)).expect("parts are constant")
+        Response::builder()
+            .status(status)
+            .header(CONTENT_TYPE, kind)
+            .body(Full::from(body))
+            .expect("parts are constant")
     };
     if request.uri().path() != "/metrics" {
         let body = "cutover: the counters are at /metrics\n";
@@ -119,7 +127,9 @@ async fn answer<B>(shared: Arc<Shared>, address: SocketAddr, request: Request<B>
     Ok(match tell(&shared, &services) {
         Ok(told) if open => text(200, OPEN_METRICS, told),
         Ok(told) => text(200, PLAIN, plain(&told)),
-        Err(error) => text(500, "text/plain; charset=utf-8", format!("cutover: the counters cannot be told: {error}\n")),
+        Err(error) => {
+            text(500, "text/plain; charset=utf-8", format!("cutover: the counters cannot be told: {error}\n"))
+        }
     })
 }
 

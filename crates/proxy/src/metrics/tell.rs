@@ -121,14 +121,19 @@ fn requests(encoder: &mut DescriptorEncoder<'_>, services: &[Service]) -> Result
     });
     counter(encoder, "cutover_proxy_errors", "Requests that the proxy answered in place of an instance", reasons)?;
     counter(encoder, "cutover_served", "Requests and connections that an instance answered", each(|s| s.stats.served))?;
-    counter(encoder, "cutover_failed", "Requests that no instance answered, or not to the end", each(|s| s.stats.failed))?;
+    counter(
+        encoder,
+        "cutover_failed",
+        "Requests that no instance answered, or not to the end",
+        each(|s| s.stats.failed),
+    )?;
     counter(encoder, "cutover_retries", "Requests sent once more", each(|s| s.stats.retried))?;
     counter(encoder, "cutover_holds", "Requests that had to wait for an instance", each(|s| s.traffic.holds))?;
     counter(encoder, "cutover_received_bytes", "Bytes from clients", each(|s| s.traffic.received))?;
     counter(encoder, "cutover_sent_bytes", "Bytes to clients", each(|s| s.traffic.sent))?;
-    let latency = services.iter().map(|s| {
-        ([("service", s.name.as_str())], s.stats.latency.counts().to_vec(), s.traffic.latency_sum_us)
-    });
+    let latency = services
+        .iter()
+        .map(|s| ([("service", s.name.as_str())], s.stats.latency.counts().to_vec(), s.traffic.latency_sum_us));
     let what = ("cutover_request_duration_seconds", "From the request's head to the answer's", 1);
     histogram(encoder, what, latency)
 }
@@ -153,7 +158,12 @@ fn instances_of(encoder: &mut DescriptorEncoder<'_>, instances: &[Instance]) -> 
     gauge(encoder, "cutover_instance_streams", "Streams open there now", now(|i| i.stats.streams as f64))?;
     gauge(encoder, "cutover_instance_idle_connections", "Idle connections to it", now(|i| i.stats.idle as f64))?;
     gauge(encoder, "cutover_instance_weight", "Its share of new requests; 0: it gets none", now(|i| i.weight))?;
-    gauge(encoder, "cutover_instance_ejected", "1 while it is left out for failing", now(|i| f64::from(i.stats.ejected)))?;
+    gauge(
+        encoder,
+        "cutover_instance_ejected",
+        "1 while it is left out for failing",
+        now(|i| f64::from(i.stats.ejected)),
+    )?;
     let counts = |i: &Instance| i.stats.latency.as_ref().map(|latency| latency.counts().to_vec());
     let latency = instances.iter().filter_map(|i| Some((i.labels(), counts(i)?, i.sum_us)));
     let what = ("cutover_instance_duration_seconds", "From when it was chosen to the answer's head", 2);

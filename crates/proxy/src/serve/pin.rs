@@ -90,10 +90,11 @@ impl Asker<'_> {
             };
         }
         if let Some(name) = &service.sticky {
-            pinned.wish.sticky = self.values(|field| field.known == Known::Cookie).flat_map(cookies).find_map(|cookie| {
-                let value = cookie.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
-                u64::from_str_radix(std::str::from_utf8(value).ok()?, 16).ok()
-            });
+            pinned.wish.sticky =
+                self.values(|field| field.known == Known::Cookie).flat_map(cookies).find_map(|cookie| {
+                    let value = cookie.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+                    u64::from_str_radix(std::str::from_utf8(value).ok()?, 16).ok()
+                });
             pinned.sticks = Some(Sticks { secure: self.is_https() });
         }
         pinned

@@ -23,7 +23,13 @@ enum Left {
 
 impl Exchange<'_> {
     /// Counts, puts things back, and answers if there was no answer.
-    pub async fn settle(&mut self, outcome: Outcome, claim: Claim, mut upstream: Upstream, progress: &Progress) -> Next {
+    pub async fn settle(
+        &mut self,
+        outcome: Outcome,
+        claim: Claim,
+        mut upstream: Upstream,
+        progress: &Progress,
+    ) -> Next {
         if let Outcome::Answered(Answered::Switched { websocket }) = outcome {
             self.served(&claim);
             let Client { worker, stream, inbox, slot, record, .. } = &mut *self.client;

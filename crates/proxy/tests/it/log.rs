@@ -67,7 +67,12 @@ fn each_request_is_a_line_in_the_order_of_its_end() {
     let found = lines(&file);
     for (found, expected) in found.iter().zip(expected) {
         // How long the proxy's own texts are is their business.
-        let plain = |line: &str| line.split('|').enumerate().map(|(i, f)| if i == 3 && expected.contains("|0|") { "0" } else { f }.to_owned()).collect::<Vec<_>>();
+        let plain = |line: &str| {
+            line.split('|')
+                .enumerate()
+                .map(|(i, f)| if i == 3 && expected.contains("|0|") { "0" } else { f }.to_owned())
+                .collect::<Vec<_>>()
+        };
         let own = !expected.contains("|5|");
         assert_eq!(if own { plain(found).join("|") } else { found.clone() }, expected);
     }

@@ -109,7 +109,10 @@ fn what_happened_is_told_and_can_be_read() {
     assert!(!text.contains("secret") && !text.contains("other"), "only what the table says becomes a label\n{text}");
     let series = parsed("prometheus_client.openmetrics.parser", &text);
     assert!(series > 60, "{series} series");
-    assert_eq!(parsed("prometheus_client.parser", &scrape(at, "*/*")), parsed("prometheus_client.openmetrics.parser", &scrape(at, open)));
+    assert_eq!(
+        parsed("prometheus_client.parser", &scrape(at, "*/*")),
+        parsed("prometheus_client.openmetrics.parser", &scrape(at, open))
+    );
 }
 
 /// Seen to fail with the listener left to the workers.

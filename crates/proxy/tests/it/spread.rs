@@ -67,7 +67,10 @@ fn a_cookie_holds_a_client_at_its_instance_until_that_drains() {
     let proxy = Proxy::serving(serving(SERVING));
     let answer = proxy.connect().get("/");
     let cookie = answer.field("set-cookie").unwrap().to_owned();
-    assert!(cookie.starts_with("cutover-sticky-web=") && cookie.ends_with("; Path=/; HttpOnly; SameSite=Lax"), "{cookie}");
+    assert!(
+        cookie.starts_with("cutover-sticky-web=") && cookie.ends_with("; Path=/; HttpOnly; SameSite=Lax"),
+        "{cookie}"
+    );
     let (ours, _) = cookie.split_once(';').unwrap();
     let home = answer.text().to_owned();
     let mut conn = proxy.connect();

@@ -195,7 +195,8 @@ impl Inner {
             served: found.served,
             failed: 0,
             errors: 0,
-            latency: None, ejected: false,
+            latency: None,
+            ejected: false,
         });
         Stats {
             started: super::EPOCH,

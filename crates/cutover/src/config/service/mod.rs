@@ -20,8 +20,8 @@ mod program;
 mod ready;
 mod rollout;
 mod route;
-mod trail;
 mod strategy;
+mod trail;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
