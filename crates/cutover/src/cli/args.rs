@@ -226,7 +226,7 @@ pub struct TopArgs {
     #[arg(long, short = 'n', value_name = "TIME", default_value = "1s", value_parser = duration::parse)]
     pub interval: Duration,
     /// Look so many times, then end
-    #[arg(long, short, value_name = "TIMES")]
+    #[arg(long, value_name = "TIMES")]
     pub count: Option<u64>,
 }
 
