@@ -98,6 +98,7 @@ fn counters_of_several_services_are_read_at_one_address_that_is_nobody_else_s() 
     route(&mut first).metrics = Some(metrics);
     route(&mut second).metrics = Some(metrics);
     route(&mut second).listen = "127.0.0.1:81".parse().unwrap();
+    let (mut own, mut third) = (first.clone(), spec());
     let (one, two) = (Run::live().state, ServiceState::new(ServiceName::new("api").unwrap()));
     let hold = Hold { wait: Duration::ZERO, requests: 0 };
     let both = [(&one, first.route.as_ref()), (&two, second.route.as_ref())];
@@ -107,8 +108,7 @@ fn counters_of_several_services_are_read_at_one_address_that_is_nobody_else_s() 
         _ => None,
     });
     assert_eq!(told.collect::<Vec<_>>(), [(metrics, 2)]);
-    assert_eq!(table.conflict(&one.name, route(&mut first)), None, "its own is no conflict");
-    let mut third = spec();
+    assert_eq!(table.conflict(&one.name, route(&mut own)), None, "its own is no conflict");
     route(&mut third).listen = metrics;
     let conflict = table.conflict(&ServiceName::new("third").unwrap(), route(&mut third)).unwrap();
     assert_eq!(conflict.wanted, "127.0.0.1:9180");
