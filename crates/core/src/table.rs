@@ -27,6 +27,18 @@ pub struct Table {
     /// The services whose traffic does not come through our proxy. The proxy gets a table without them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fronts: Vec<Front>,
+    /// Peers that speak the PROXY protocol, by listener.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub introduced: Vec<Introduced>,
+}
+
+/// Who begins a connection to a listener with a header of the PROXY protocol: these peers always, others never.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Introduced {
+    /// The listener.
+    pub listener: SocketAddr,
+    /// The peers.
+    pub from: Vec<Network>,
 }
 
 /// A service whose traffic an nginx sends.

@@ -21,6 +21,19 @@ pub struct Trail {
     pub request_id: bool,
     /// Whether a request without a `traceparent` (W3C Trace Context) gets one. One that has it keeps it in any case.
     pub trace: bool,
+    /// How an instance is told of its client at the beginning of a connection, on a TCP route; not at all if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preamble: Option<Preamble>,
+}
+
+/// A version of the PROXY protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Preamble {
+    /// A line of text.
+    V1,
+    /// Binary.
+    V2,
 }
 
 impl Trail {

@@ -1,6 +1,6 @@
 //! TCP routes: a connection goes to one target as a whole, and counts as a stream there.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use cutover_core::pin::PinBy;
 use cutover_core::spread::address_number;
 use cutover_core::table::Balance;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::inbox::Inbox;
@@ -15,7 +16,7 @@ use crate::live::group::Wish;
 use crate::live::service::LiveService;
 use crate::live::target::Claim;
 use crate::serve::claim::{NoClaim, Waiter};
-use crate::stream::tunnel;
+use crate::stream::{preamble, tunnel};
 use crate::upstream::connect::connect;
 use crate::worker::Worker;
 
@@ -23,7 +24,7 @@ use crate::worker::Worker;
 pub async fn serve(
     worker: &Rc<Worker>,
     mut stream: TcpStream,
-    peer: IpAddr,
+    peer: SocketAddr,
     listener: SocketAddr,
     mut service: Arc<LiveService>,
 ) {
@@ -32,8 +33,8 @@ pub async fn serve(
     let mut tried = Vec::new();
     // Nobody stands between: whoever connects is the client. Cookies and headers there are none.
     let by_address = service.spec.pin.as_ref().filter(|pin| pin.by == PinBy::Address);
-    let point = by_address.map(|pin| pin.point_of(peer));
-    let key = (service.spec.balance == Balance::Hash).then(|| address_number(peer));
+    let point = by_address.map(|pin| pin.point_of(peer.ip()));
+    let key = (service.spec.balance == Balance::Hash).then(|| address_number(peer.ip()));
     let wish = Wish { point, key, sticky: None };
     let shard_of = |service: &LiveService, served: bool| {
         let shard = service.counts.shard(worker.index);
@@ -62,6 +63,11 @@ pub async fn serve(
             }
         }
     };
+    if let Some(version) = service.spec.trail.preamble {
+        let to = stream.local_addr().unwrap_or(listener);
+        // The socket is new: it has room for so little. If it fails, so does the tunnel.
+        let _ = target.write_all(&preamble::header(version, peer, to)).await;
+    }
     claim.target().succeeded();
     shard_of(&service, true);
     claim.target().counts.served.fetch_add(1, Relaxed);

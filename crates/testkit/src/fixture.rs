@@ -219,6 +219,7 @@ fn route(name: &ServiceName, port: u16) -> RouteSpec {
         trusted: Vec::new(),
         limits: Limits::default(),
         preview: None,
+        introduced: vec![],
         metrics: None,
         trail: Default::default(),
         spread: Default::default(),

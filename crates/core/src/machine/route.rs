@@ -7,7 +7,7 @@ use super::state::{Duty, Instance, Progress, ServiceState};
 use crate::id::{Generation, ReleaseNo, ServiceName};
 use crate::pin::{POINTS, Pin};
 use crate::spec::{ProxyRoute, RouteKind, RouteSpec};
-use crate::table::{Front, Hold, Limits, Listener, Mode, Route, Service, Table, Target, Traffic};
+use crate::table::{Front, Hold, Introduced, Limits, Listener, Mode, Route, Service, Table, Target, Traffic};
 
 /// How much longer than the holds of a canary a cookie lives: it may be paused meanwhile.
 const COOKIE_MARGIN: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -37,6 +37,7 @@ pub fn table(
                 RouteSpec::Proxy(route) => {
                     drop(add_route(&mut table.listeners, &state.name, route));
                     previews.extend(preview(state, route));
+                    introduce(&mut table.introduced, route);
                     metrics.extend(route.metrics.map(|address| (address, state.name.clone())));
                 }
                 RouteSpec::Nginx(nginx) => {
@@ -86,6 +87,13 @@ impl ServiceState {
         let deployment = self.deployment.as_ref()?;
         let goes_on = matches!(deployment.progress, Progress::Forward { step, .. } if step <= deployment.plan.commit());
         Some((deployment.plan.preview?, deployment.plan.to?)).filter(|_| goes_on)
+    }
+}
+
+/// Notes who introduces clients at a listener. Services that share one agree.
+fn introduce(introduced: &mut Vec<Introduced>, route: &ProxyRoute) {
+    if !route.introduced.is_empty() && !introduced.iter().any(|known| known.listener == route.listen) {
+        introduced.push(Introduced { listener: route.listen, from: route.introduced.clone() });
     }
 }
 

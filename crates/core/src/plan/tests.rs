@@ -34,6 +34,7 @@ pub(crate) fn spec() -> ServiceSpec {
         trusted: vec![],
         limits: Limits::default(),
         preview: None,
+        introduced: vec![],
         metrics: None,
         trail: Default::default(),
         spread: Default::default(),

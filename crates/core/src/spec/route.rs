@@ -36,6 +36,9 @@ pub struct ProxyRoute {
     /// Another address, where a release can be looked at while it is being deployed; HTTP only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preview: Option<SocketAddr>,
+    /// Peers that begin each connection with a header of the PROXY protocol. Belongs to the listener, like `trusted`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub introduced: Vec<Network>,
     /// Where its counters can be read. Services may share the address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<SocketAddr>,

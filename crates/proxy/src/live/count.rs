@@ -15,7 +15,8 @@ pub const STATUSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// Why the proxy answers in place of an instance: the values of `cutover-error`; `cut` when an answer breaks off, where there is nothing
 /// to put a field into. The last stands for all that is not listed here.
-pub const REASONS: [&str; 16] = [
+pub const REASONS: [&str; 17] = [
+    "bad-preamble",
     "bad-request",
     "head-too-large",
     "slow-request",

@@ -9,6 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::{Shared, Worker};
 use crate::live::table::LiveTraffic;
+use crate::stream::preamble;
 use crate::{serve, tcp};
 
 /// How long accepting rests when the process is out of descriptors or memory.
@@ -38,17 +39,37 @@ fn gone_already(error: &std::io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
 
-async fn connection(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, address: SocketAddr) {
+async fn connection(worker: Rc<Worker>, mut stream: TcpStream, peer: SocketAddr, address: SocketAddr) {
     let _counted = Counted::new(&worker.shared);
     let _ = stream.set_nodelay(true);
+    let Some(peer) = client(&worker, &mut stream, peer, address).await else { return };
     let tcp = worker.table(|table| match &table.listener(address)?.traffic {
         LiveTraffic::Http(_) | LiveTraffic::Preview { .. } => None,
         LiveTraffic::Tcp(service) => Some(service.clone()),
     });
     worker.counts().accepted();
     match tcp {
-        Some(service) => tcp::serve(&worker, stream, peer.ip(), address, service).await,
+        Some(service) => tcp::serve(&worker, stream, peer, address, service).await,
         None => serve::connection::serve(&worker, stream, peer, address).await,
+    }
+}
+
+/// Who the client is: the peer, unless that is one who introduces others. None if it does not do that well.
+async fn client(worker: &Worker, stream: &mut TcpStream, peer: SocketAddr, at: SocketAddr) -> Option<SocketAddr> {
+    let introduces = worker.table(|table| {
+        let introduced = table.spec.introduced.iter().find(|introduced| introduced.listener == at);
+        introduced.is_some_and(|introduced| introduced.from.iter().any(|network| network.contains(peer.ip())))
+    });
+    if !introduces {
+        return Some(peer);
+    }
+    match preamble::read(stream).await {
+        Ok(client) => Some(client.unwrap_or(peer)),
+        Err(error) => {
+            worker.counts().refused("bad-preamble");
+            tracing::debug!(%peer, %error, "a connection does not begin with a header of the PROXY protocol");
+            None
+        }
     }
 }
 

@@ -16,6 +16,7 @@ mod limits;
 mod log;
 mod metrics;
 mod pin;
+mod preamble;
 mod process;
 mod retry;
 mod routing;

@@ -92,6 +92,19 @@ pub(super) const ROUTE: Section = Section {
              from anybody else they are replaced. Belongs to the address: services that share one must agree. Not \
              with `tcp`.",
         ),
+        key(
+            "proxy_from",
+            Form::Texts,
+            Is("[]"),
+            "Peers that begin each connection with a header of the PROXY protocol, version 1 or 2, such as a load balancer for TCP: as addresses \
+             or ranges. From these it is required, from others it is not read. Belongs to the address, like `trusted`.",
+        ),
+        key(
+            "send_proxy",
+            Form::OneOf(&["v1", "v2"]),
+            Default::None,
+            "With `tcp`: each connection to an instance begins with a header of the PROXY protocol that names the client.",
+        ),
         key("limits", Form::Table, Rule("see below"), "Waits and sizes."),
         key(
             "nginx",

@@ -37,7 +37,18 @@ pub(super) fn read(service: &Reader, place: &Place) -> Route {
     let tcp = reader.flag("tcp").is_some_and(|tcp| tcp.value);
     let nginx = reader.section("nginx");
     if nginx.is_written() {
-        let seeing = ["metrics", "access_log", "request_id", "trace", "hash_header", "sticky", "slow_start", "eject"];
+        let seeing = [
+            "proxy_from",
+            "send_proxy",
+            "metrics",
+            "access_log",
+            "request_id",
+            "trace",
+            "hash_header",
+            "sticky",
+            "slow_start",
+            "eject",
+        ];
         for key in ["listen", "hosts", "path", "balance", "trusted", "limits", "preview"].into_iter().chain(seeing) {
             if reader.has(key) {
                 let message = "is for cutover's proxy, and cannot stand beside nginx";
@@ -62,7 +73,7 @@ pub(super) fn read(service: &Reader, place: &Place) -> Route {
         ("hash", Balance::Hash),
     ];
     let balance = reader.one_of("balance", &balance).unwrap_or_default();
-    let trusted = trusted(&reader);
+    let (trusted, introduced) = (networks(&reader, "trusted"), networks(&reader, "proxy_from"));
     let limits = limits(&reader.section("limits"), tcp);
     let preview = address(&reader, "preview");
     let metrics = address(&reader, "metrics");
@@ -88,6 +99,7 @@ pub(super) fn read(service: &Reader, place: &Place) -> Route {
             trusted,
             limits,
             preview,
+            introduced,
             metrics,
             trail,
             spread,
@@ -108,6 +120,11 @@ fn tcp_route(reader: &Reader) -> RouteKind {
 }
 
 fn http_route(reader: &Reader) -> RouteKind {
+    if reader.has("send_proxy") {
+        reader
+            .wrong_value("send_proxy", reader.place_of("send_proxy"), "has a meaning only on a TCP route")
+            .hint("remove it: an HTTP instance is told of its client by X-Forwarded-For");
+    }
     let hosts = reader.texts("hosts").map(|hosts| hosts.value).unwrap_or_default();
     let mut hosts: Vec<String> = hosts.iter().filter_map(|host| self::host(reader, host)).collect();
     hosts.sort();
@@ -150,13 +167,13 @@ fn path(reader: &Reader) -> String {
     "/".to_owned()
 }
 
-fn trusted(reader: &Reader) -> Vec<Network> {
-    let ranges = reader.texts("trusted").map(|ranges| ranges.value).unwrap_or_default();
+fn networks(reader: &Reader, key: &str) -> Vec<Network> {
+    let ranges = reader.texts(key).map(|ranges| ranges.value).unwrap_or_default();
     let read = |range: &Located<&str>| {
         let network = Network::try_from(range.value.to_owned());
         if network.is_err() {
             reader
-                .wrong_value("trusted", range.at, format_args!("{:?} is not an address range", range.value))
+                .wrong_value(key, range.at, format_args!("{:?} is not an address range", range.value))
                 .hint("write for example \"10.0.0.0/8\" or \"::1\"");
         }
         network.ok()

@@ -5,7 +5,7 @@ use std::time::Duration;
 use cutover_core::ByteSize;
 use cutover_core::spread::{Eject, HashBy, Spread};
 use cutover_core::table::Balance;
-use cutover_core::trail::{AccessLog, BadFormat, Field, Format, Trail};
+use cutover_core::trail::{AccessLog, BadFormat, Field, Format, Preamble, Trail};
 
 use super::Place;
 use crate::config::keys::nearest;
@@ -14,7 +14,8 @@ use crate::config::reader::{Located, Reader, Zero};
 /// Reads what is noted of the requests of a route.
 pub(super) fn trail(route: &Reader, place: &Place) -> Trail {
     let flag = |key| route.flag(key).is_some_and(|flag| flag.value);
-    Trail { log: access_log(route, place), request_id: flag("request_id"), trace: flag("trace") }
+    let preamble = route.one_of("send_proxy", &[("v1", Preamble::V1), ("v2", Preamble::V2)]);
+    Trail { log: access_log(route, place), request_id: flag("request_id"), trace: flag("trace"), preamble }
 }
 
 /// Reads how the requests of a route are spread.
