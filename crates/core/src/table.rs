@@ -12,7 +12,9 @@ use crate::id::{Generation, InstanceId, ReleaseNo, ServiceName};
 use crate::pin::Pin;
 use crate::rules::Rules;
 use crate::spec::NginxRoute;
+use crate::spread::Spread;
 use crate::tls::Identity;
+use crate::trail::Trail;
 use crate::unit::{ByteSize, duration};
 
 /// The whole table.
@@ -27,6 +29,18 @@ pub struct Table {
     /// The services whose traffic does not come through our proxy. The proxy gets a table without them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fronts: Vec<Front>,
+    /// Peers that speak the PROXY protocol, by listener.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub introduced: Vec<Introduced>,
+}
+
+/// Who begins a connection to a listener with a header of the PROXY protocol: these peers always, others never.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Introduced {
+    /// The listener.
+    pub listener: SocketAddr,
+    /// The peers.
+    pub from: Vec<Network>,
 }
 
 /// A service whose traffic an nginx sends.
@@ -80,6 +94,11 @@ pub enum Traffic {
         /// Where they go.
         service: ServiceName,
     },
+    /// Questions for the counters, in the text format of Prometheus. No request of a client comes here.
+    Metrics {
+        /// The services whose counters are told; those of the process always are.
+        services: Vec<ServiceName>,
+    },
 }
 
 /// Which requests go to which service.
@@ -131,6 +150,12 @@ pub struct Service {
     /// What is done with its requests besides passing them on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rules: Option<Box<Rules>>,
+    /// What is noted of its requests.
+    #[serde(default, skip_serializing_if = "Trail::is_empty")]
+    pub trail: Trail,
+    /// How its requests are spread, beyond `balance`.
+    #[serde(default, skip_serializing_if = "Spread::is_plain")]
+    pub spread: Spread,
 }
 
 /// How a target is chosen among those that serve.
@@ -142,6 +167,11 @@ pub enum Balance {
     LeastConnections,
     /// Each in turn, by weight.
     RoundRobin,
+    /// The one of two, taken at random by weight, that has fewer requests in flight. Where many proxies send to the same instances, they
+    /// do not all find the same one the least loaded.
+    PowerOfTwo,
+    /// The same one for the same client, by weight, as long as it serves: when one leaves, only its own clients move.
+    Hash,
 }
 
 /// One instance as the proxy sees it.

@@ -123,7 +123,8 @@ mod tests {
                 let service = ServiceName::new(*service).unwrap();
                 let (balance, limits) = (Balance::default(), Limits::default());
                 let (name, targets, hold, pin, token) = (service.clone(), vec![], None, None, None);
-                let spec = Service { name, balance, targets, hold, limits, pin, token, rules: None };
+                let (trail, spread) = (Default::default(), Default::default());
+                let spec = Service { name, balance, targets, hold, limits, pin, token, rules: None, trail, spread };
                 let live = LiveService::new(spec, Arc::new(ServiceCounts::new(1)), vec![]);
                 services.insert(service.clone(), Arc::new(live));
                 let hosts = hosts.iter().map(|h| (*h).to_owned()).collect();

@@ -103,6 +103,10 @@ async fn as_proxy(control: &Arc<Control>, request: Request<Incoming>) -> Result<
             control.farewell(read(control, "a farewell", body).await?)?;
             json(200, &info(control))
         }
+        (&Method::POST, ["v1", "reopen"]) => {
+            control.shared.live.logs().reopen();
+            json(202, &info(control))
+        }
         (&Method::POST, ["v1", "quit"]) => quit(control),
         _ => return Err(nothing_there(control, &parts)),
     })

@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::forward::{self, Manner};
 use super::progress::{Phase, Progress, Waiting};
+use super::record::Record;
 use super::request::Ask;
 use crate::http::body::{Body, Framing};
 use crate::http::head::{MAX_HEAD, Scan};
@@ -54,6 +55,14 @@ pub enum Broken {
     ClientLeft,
 }
 
+/// How a head says that an answer ends; see [`Manner`].
+#[derive(Debug, Clone, Copy)]
+struct Ends {
+    chunks: bool,
+    keep: bool,
+    old: bool,
+}
+
 /// One answer on its way.
 #[derive(Debug)]
 pub struct Relay<'a> {
@@ -75,6 +84,8 @@ pub struct Relay<'a> {
     pub progress: &'a Progress,
     /// The wait of this request.
     pub waiting: &'a Waiting<'a>,
+    /// What is told of it.
+    pub record: &'a Record,
 }
 
 impl Relay<'_> {
@@ -104,10 +115,8 @@ impl Relay<'_> {
             }
             // 100 was for us: the client got its own when we began to read its body.
             if response.status != 100 && !self.ask.old {
-                let names = self.ask.preview.as_ref().filter(|_| switched).map(|_| &**self.claim.target());
-                let cookie = self.ask.pinned.cookie.as_deref().filter(|_| switched);
-                let manner = Manner { chunks: false, keep: true, old: false, names, cookie, hsts: None };
-                forward::response(out, head, response, manner);
+                let ends = Ends { chunks: false, keep: true, old: false };
+                self.rewrite(out, head, response, ends, switched);
                 self.write(to, out).await?;
             }
             let websocket =
@@ -118,6 +127,23 @@ impl Relay<'_> {
             }
         };
         self.last(end, from, inbox, to, response, out).await
+    }
+
+    /// Writes a head for the client. What the proxy has to add stands in one that `counts`: in the last, and in one that switches protocols.
+    fn rewrite(&self, out: &mut Vec<u8>, head: &[u8], response: &Response, ends: Ends, counts: bool) {
+        let Ends { chunks, keep, old } = ends;
+        let names = self.ask.preview.as_ref().filter(|_| counts).map(|_| &**self.claim.target());
+        let cookie = self.ask.pinned.cookie.as_deref().filter(|_| counts);
+        let (sticky, id) = (self.sticky().filter(|_| counts), self.record.id.borrow());
+        let (sticky, id) = (sticky.as_deref(), if counts { id.as_slice() } else { &[] });
+        let hsts = self.ask.hsts.as_deref().filter(|_| response.status >= 200);
+        forward::response(out, head, response, Manner { chunks, keep, old, names, cookie, hsts, sticky, id });
+    }
+
+    /// The cookie for a client that is to stay with this instance and does not know it yet.
+    fn sticky(&self) -> Option<String> {
+        let sticks = self.ask.pinned.sticks?;
+        sticks.cookie(&self.claim.target().instance, self.ask.pinned.wish.sticky)
     }
 
     /// Reads until a whole head is there.
@@ -152,14 +178,12 @@ impl Relay<'_> {
         let chunks = !delimited && !self.ask.old;
         // While the body is still being sent, nobody knows whether the rest of it will be read.
         let keep = self.ask.keep && self.progress.sent.get() && (delimited || chunks) && !self.slot.retired();
-        let names = self.ask.preview.as_ref().map(|_| &**self.claim.target());
-        let (head, cookie) = (&inbox.data()[..end], self.ask.pinned.cookie.as_deref());
-        let hsts = self.ask.hsts.as_deref();
-        forward::response(out, head, response, Manner { chunks, keep, old: self.ask.old, names, cookie, hsts });
+        self.rewrite(out, &inbox.data()[..end], response, Ends { chunks, keep, old: self.ask.old }, true);
         if let Some(rules) = self.rules {
             rules.edit_answer(out);
         }
         inbox.consume(end);
+        self.record.head.set(out.len() as u64);
         self.observe(response);
         self.progress.until_close.set(!delimited && !chunks);
         self.progress.phase.set(Phase::Answering);
@@ -211,7 +235,10 @@ impl Relay<'_> {
             });
             match count.await {
                 Ok(0) | Err(_) => return Err(Broken::ClientLeft),
-                Ok(count) => bytes = &bytes[count..],
+                Ok(count) => {
+                    self.record.wrote(count);
+                    bytes = &bytes[count..];
+                }
             }
             self.progress.stalled_since.set(0);
         }
@@ -222,6 +249,8 @@ impl Relay<'_> {
     fn observe(&self, response: &Response) {
         let now = self.shared.now_us();
         self.waiting.answered(now);
+        self.record.status.set(response.status);
+        self.record.answered_us.set(now);
         if self.ask.is_traffic() {
             self.shard.latency(now.saturating_sub(self.began_us));
             self.claim.target().counts.latency(now.saturating_sub(self.claim.since_us()));

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 
+use super::ident;
+use super::record::Record;
 use super::refuse::Refusal;
 use super::request;
 use crate::http::head::{MAX_HEAD, Scan};
@@ -52,6 +54,8 @@ pub struct Client {
     pub peer: IpAddr,
     /// Where it came in.
     pub listener: SocketAddr,
+    /// How its present request fares.
+    pub record: Record,
 }
 
 /// What becomes of a connection after a request.
@@ -79,6 +83,7 @@ pub async fn serve(worker: &Rc<Worker>, stream: Socket, slot: Rc<Slot>, peer: So
         let mut scratch = worker.stock.scratch();
         let next = client.one(&mut scratch).await;
         worker.stock.give_scratch(scratch);
+        client.tell_of_no_service();
         match next {
             Next::Keep => {}
             Next::Close => return client.linger().await,
@@ -101,7 +106,8 @@ impl Client {
     /// A connection on which nothing was read yet.
     pub fn new(worker: &Rc<Worker>, stream: Socket, slot: Rc<Slot>, peer: SocketAddr) -> Self {
         let (listener, peer) = (slot.listener(), peer.ip().to_canonical());
-        Self { worker: worker.clone(), stream, inbox: Inbox::default(), slot, peer, listener }
+        let (inbox, record) = (Inbox::default(), Record::default());
+        Self { worker: worker.clone(), stream, inbox, slot, peer, listener, record }
     }
 
     /// Waits for the first bytes of a request. False if the connection is to be closed instead. The buffer is borrowed only
@@ -129,6 +135,7 @@ impl Client {
 
     /// Serves one request.
     async fn one(&mut self, scratch: &mut Scratch) -> Next {
+        self.record.begin(0);
         let end = match self.head().await {
             Ok(Some(end)) => end,
             Ok(None) => return Next::Drop,
@@ -180,22 +187,28 @@ impl Client {
     /// Like [`Self::refuse`]; `bodiless` leaves the text away, as an answer to `HEAD` must.
     pub async fn refuse_to(&mut self, refusal: &Refusal, keep: bool, bodiless: bool) -> Next {
         let keep = keep && !self.slot.retired();
-        self.answer(&refusal.write(keep, bodiless), keep).await
+        let mut answer = refusal.write(keep, bodiless);
+        ident::name(&mut answer, &self.record.id.borrow());
+        self.record.reason.set(Some(refusal.code));
+        self.answer(&answer, keep).await
     }
 
-    /// Writes a whole answer of the proxy itself, which says whether the connection stays.
+    /// Writes a whole answer of the proxy itself, or its head, which says whether the connection stays.
     pub async fn answer(&mut self, answer: &[u8], keep: bool) -> Next {
+        self.record.says(answer);
         self.slot.within(self.worker.shared.now_ms(), LINGER);
-        match guarded(&self.slot, self.stream.write_all(answer)).await {
-            Ok(Ok(())) if keep => Next::Keep,
-            Ok(Ok(())) => Next::Close,
-            _ => Next::Drop,
+        if !matches!(guarded(&self.slot, self.stream.write_all(answer)).await, Ok(Ok(()))) {
+            return Next::Drop;
         }
+        self.record.wrote(answer.len());
+        if keep { Next::Keep } else { Next::Close }
     }
 
     /// Refuses whatever the client came for, and closes.
     pub async fn turn_away(mut self, refusal: &Refusal) {
-        if self.refuse(refusal, false).await == Next::Close {
+        let next = self.refuse(refusal, false).await;
+        self.tell_of_no_service();
+        if next == Next::Close {
             self.linger().await;
         }
     }

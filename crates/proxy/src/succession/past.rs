@@ -163,6 +163,7 @@ mod tests {
             served,
             failed: 0,
             errors: 0,
+            ejected: false,
             latency: None,
         };
         Stats { services: vec![service], targets: vec![target], connections: 1, ..Stats::default() }

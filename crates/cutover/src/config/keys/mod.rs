@@ -194,6 +194,8 @@ pub const SECTIONS: &[Section] = &[
     rules::ACCESS,
     rules::PASSWORD,
     rules::MAINTENANCE,
+    route::ACCESS_LOG,
+    route::EJECT,
     route::NGINX,
     rollout::ROLLOUT,
     rollout::METRIC,
