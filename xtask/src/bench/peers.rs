@@ -113,12 +113,12 @@ fn cutover(dir: &Path, program: &Path, threads: usize, backend: SocketAddr) -> S
 
 fn table(address: SocketAddr, backend: SocketAddr) -> Result<Table, Box<dyn Error>> {
     let service = ServiceName::new("bench")?;
-    let routes = vec![Route { hosts: vec![], path: "/".to_owned(), service: service.clone() }];
+    let routes = vec![Route { hosts: vec![], path: "/".to_owned(), service: service.clone(), https: None, hsts: None }];
     let target = Target { instance: "bench.r1.i1".parse()?, address: backend, mode: Mode::Serving { weight: 1 } };
     let (balance, limits) = (Balance::default(), Limits::default());
     Ok(Table {
         generation: Generation(1),
-        listeners: vec![Listener { address, traffic: Traffic::Http { routes, trusted: vec![] } }],
+        listeners: vec![Listener { address, traffic: Traffic::Http { routes, trusted: vec![] }, identities: vec![] }],
         services: vec![Service {
             name: service,
             balance,

@@ -127,8 +127,11 @@ impl Pairs<'_> {
         let clash = match (&route.kind, &there.kind) {
             _ if listen != redirect => Some("on another address of the same port".to_owned()),
             _ if there.tls.is_some() => Some("by TLS".to_owned()),
-            (RouteKind::Http { hosts, path }, RouteKind::Http { hosts: others, path: other_path }) => {
-                shared_host(hosts, others).filter(|_| path == other_path).map(|host| format!("for {host}, path {path}"))
+            (RouteKind::Http { hosts, path, more }, RouteKind::Http { hosts: others, path: path_2, more: more_2 }) => {
+                let theirs = || std::iter::once(path_2).chain(more_2);
+                let shared = std::iter::once(path).chain(more).find(|path| theirs().any(|other| other == *path));
+                let clash = |path: &String| shared_host(hosts, others).map(|host| format!("for {host}, path {path}"));
+                shared.and_then(clash)
             }
             _ => Some("by TCP".to_owned()),
         };

@@ -230,7 +230,9 @@ fn resident(pid: u32) -> usize {
 #[test]
 fn a_cut_answer_does_not_look_whole_and_events_end_as_they_should() {
     let web = Backend::scripted(|mut peer| match peer.request() {
-        Some(head) if head.starts_with("GET /cut") => peer.conn.send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"),
+        Some(head) if head.starts_with("GET /cut") => {
+            peer.conn.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+        }
         Some(_) => {
             let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
             peer.conn.send(format!("{head}8\r\ndata:1\n\n\r\n"));

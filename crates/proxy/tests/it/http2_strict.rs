@@ -4,6 +4,7 @@ use super::support::backend::Backend;
 use super::support::client::Conn;
 use super::support::proxy::Proxy;
 use super::support::table::{SERVING, service};
+use super::support::until;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -178,7 +179,29 @@ fn a_head_that_is_too_large_is_refused() {
     assert!(refused && web.seen().is_empty(), "{answer:?}");
 }
 
-/// CVE-2023-44487. Seen to fail with what is given up not counted: each request then reaches the instance.
+/// CVE-2023-44487, slowly enough that each request is taken before it is given up. Seen to fail with what is given up not counted.
+#[test]
+fn who_gives_up_request_after_request_is_sent_away() {
+    let web = Backend::scripted(|mut peer| {
+        peer.request();
+        peer.request();
+    });
+    let proxy = Proxy::serving(service("web", &[("web.r1.i1", web.address, SERVING)]));
+    let mut frames = Frames::to(&proxy);
+    let block = fields(&GOOD);
+    for number in 0..101u32 {
+        frames.send(HEADERS, END_STREAM | END_HEADERS, 2 * number + 1, &block);
+        until("it is under way", || web.seen().len() > number as usize);
+        frames.send(RST_STREAM, 0, 2 * number + 1, &8u32.to_be_bytes());
+        until("it is given up", || web.open() == 0);
+    }
+    frames.send(HEADERS, END_STREAM | END_HEADERS, 2 * 101 + 1, &block);
+    let end = frames.next().unwrap();
+    assert_eq!((end.kind, &end.payload[4..8]), (GOAWAY, &11u32.to_be_bytes()[..]), "ENHANCE_YOUR_CALM");
+    assert_eq!(web.seen().len(), 101);
+}
+
+/// The same as quickly as it goes: the library counts those that were not even taken.
 #[test]
 fn who_gives_up_more_than_it_waits_for_is_sent_away() {
     let web = Backend::named("web");

@@ -109,7 +109,7 @@ const CORPUS: &[(&str, &str, Expected)] = &[
     ("a tab before the target", "GET\t/ HTTP/1.1\r\nHost: a\r\n\r\n", Refused(400)),
     ("no version", "GET /\r\nHost: a\r\n\r\n", Refused(400)),
     ("a version to come", "GET / HTTP/1.2\r\nHost: a\r\n\r\n", Refused(505)),
-    ("HTTP/2 outright", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Refused(505)),
+    ("almost HTTP/2", "PRI * HTTP/2.1\r\n\r\nSM\r\n\r\n", Refused(505)),
     ("a version in small letters", "GET / http/1.1\r\nHost: a\r\n\r\n", Refused(400)),
     ("a version too long", "GET / HTTP/1.10\r\nHost: a\r\n\r\n", Refused(400)),
     ("a method with a colon", "G:T / HTTP/1.1\r\nHost: a\r\n\r\n", Refused(400)),

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::net::TcpStream;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, mpsc};
@@ -123,6 +124,8 @@ fn nothing_is_refused_or_lost_under_load_over_several_upgrades() {
         proxy.upgrade();
         until("requests are answered", || answered.load(SeqCst) > before + 50);
     }
+    // The only way to see that nothing happens: longer than a connection lives that is to be closed soon.
+    std::thread::sleep(Duration::from_millis(800));
     assert!(!idle.closed(), "a connection that is idle was closed in haste");
     assert_eq!(idle.get("/").field("connection"), Some("close"));
     stop.store(true, SeqCst);
@@ -240,7 +243,14 @@ impl Held {
 
     /// Waits until the successor reads.
     fn reached(&self) -> File {
-        File::options().write(true).open(&self.path).unwrap()
+        let mut pipe = None;
+        until("the successor reads the table", || {
+            // Refused while nobody reads (fifo(7)).
+            let nonblock = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+            pipe = File::options().write(true).custom_flags(nonblock).open(&self.path).ok();
+            pipe.is_some()
+        });
+        pipe.unwrap()
     }
 
     /// Puts the table back where it was.

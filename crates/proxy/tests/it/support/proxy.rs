@@ -191,6 +191,10 @@ pub fn kill(pid: u32, signal: Signal) {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
+        // A test that fails may not have noted it.
+        if let Ok(info) = self.ask(|client| async move { client.info().await }) {
+            self.note(info.pid);
+        }
         for successor in self.successors.borrow().iter() {
             let _ = pidfd_send_signal(successor, Signal::KILL);
         }
