@@ -1,5 +1,7 @@
 //! Every verb that changes something, against the real binary under load.
 
+#![allow(clippy::unwrap_used)] // Clippy lets tests unwrap, but not the functions that they share.
+
 use cutover_core::machine::Outcome;
 use cutover_testkit::host::{App, Following, Host, answers};
 use rustix::process::Signal;

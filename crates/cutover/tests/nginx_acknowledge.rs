@@ -156,6 +156,7 @@ fn table(host: &Host, nginx: &Nginx, generation: u64, new: &Side, old: &Side) ->
         listeners: Vec::new(),
         services: vec![service],
         fronts: vec![front],
+        introduced: vec![],
     }
 }
 

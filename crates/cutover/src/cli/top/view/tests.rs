@@ -53,6 +53,7 @@ fn reading(started: u64, at: Instant, services: Vec<ServiceStats>, targets: Vec<
         served: 0,
         failed: 0,
         notes: Vec::new(),
+        maintenance: None,
     };
     let agent = AgentStatus {
         version: String::new(),
@@ -62,7 +63,8 @@ fn reading(started: u64, at: Instant, services: Vec<ServiceStats>, targets: Vec<
         trouble: None,
         memory: 0,
     };
-    let stats = Stats { started: Timestamp(started), generation: Generation(1), connections: 7, services, targets };
+    let (started, generation) = (Timestamp(started), Generation(1));
+    let stats = Stats { started, generation, connections: 7, services, targets, certificates: Vec::new() };
     Reading { at, status: Status { agent, proxy: None, services: vec![web] }, stats }
 }
 
