@@ -54,6 +54,8 @@ fn each_request_is_a_line_in_the_order_of_its_end() {
     let fields = "User-Agent: x\" \\\t\u{1b}[31m\r\n".replace('\u{1b}', "\u{9b}");
     assert_eq!(conn.get_with("/a?b", &format!("X-Forwarded-For: 192.0.2.9, 127.0.0.3\r\n{fields}")).status, 200);
     assert_eq!(conn.post("/b", "larger").status, 413);
+    // Another connection may be another worker's, whose lines are in no order with these.
+    until("two lines are written", || lines(&file).len() == 2);
     let mut conn = proxy.connect();
     assert_eq!(conn.get("/reset").status, 502);
     assert_eq!(conn.get("/c").status, 200);
