@@ -119,7 +119,7 @@ fn services_by_tls_share_an_address_and_bring_their_certificates() {
         let route = route(&mut spec);
         route.listen = listen.parse().unwrap();
         let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
-        route.kind = RouteKind::Http { hosts, path: path.to_owned() };
+        route.kind = RouteKind::Http { hosts, path: path.to_owned(), more: Vec::new() };
         route.tls = pair.map(|pair| {
             Box::new(TlsSpec {
                 from: CertificateFrom::Files { certificate: pair.into(), key: pair.into() },
