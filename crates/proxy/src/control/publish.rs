@@ -123,8 +123,10 @@ impl Control {
         mut handed: Listening,
     ) -> Result<Vec<(SocketAddr, TcpListener)>, Problem> {
         self.verify(table)?;
-        // The others must be served, whatever became of one certificate.
-        let _ = self.certificates.prepare(table, true);
+        // After a crash the others must be served, whatever became of one certificate. A successor can leave the place to the one
+        // that runs, which has the certificates that were good in its memory.
+        let unusable = |wrong: Vec<String>| self.problem(Kind::Invalid, wrong.join("; "));
+        self.certificates.prepare(table, !self.options.succeed).map_err(unusable)?;
         handed.retain(|address, _| table.listeners.iter().any(|listener| listener.address == *address));
         // Traffic must come back after a crash, whoever has taken the address of a preview meanwhile.
         let mut listeners = self.listen(table, &handed, |_| true)?;
