@@ -170,7 +170,9 @@ fn a_successor_that_dies_later_is_a_crash_like_any_other() {
     let mut second = spawn(proxy.state());
     assert!(!second.wait().unwrap().success(), "the lock is the successor's");
     kill(successor, Signal::KILL);
-    until("nobody listens", || TcpStream::connect(proxy.address).is_err());
+    let limit = Duration::from_millis(100);
+    let refused = |error: std::io::Error| error.kind() == std::io::ErrorKind::ConnectionRefused;
+    until("nobody listens", || TcpStream::connect_timeout(&proxy.address, limit).is_err_and(refused));
     let mut third = spawn(proxy.state());
     proxy.note(third.id());
     until("it is back", || TcpStream::connect(proxy.address).is_ok());
