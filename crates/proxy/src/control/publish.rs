@@ -20,8 +20,8 @@ use crate::check::check;
 use crate::disk;
 use crate::metrics::Scrapes;
 use crate::run::Options;
-use crate::succession::leaving;
 use crate::succession::past::Past;
+use crate::succession::{leaving, outline};
 use crate::tls::certificates::Certificates;
 use crate::worker::Shared;
 use crate::worker::order::Order;
@@ -189,13 +189,16 @@ impl Control {
         self.none_silent(told.await)
     }
 
-    /// Serves what the successor of this process serves. It is on disk already, and what is listened on is not ours any more.
-    pub async fn follow(&self, table: Table) -> Generation {
+    /// Serves what the successor of this process serves, as far as it can be read. It is on disk already, and what is listened
+    /// on is not ours any more.
+    pub async fn follow(&self, json: &[u8]) -> Result<Generation, Problem> {
         let mut listening = self.listening.lock().await;
-        if table.generation >= self.generation() && table != self.shared.live.table().spec {
+        let present = self.shared.live.table();
+        let table = outline::read(json, &present.spec).map_err(|error| self.malformed("a table", &error))?;
+        if table.generation >= present.spec.generation && table != present.spec {
             self.show(table, Vec::new(), &mut listening).await;
         }
-        self.generation()
+        Ok(self.generation())
     }
 
     fn outdated(&self, offered: Generation) -> Problem {
@@ -262,6 +265,11 @@ impl Control {
     /// Whoever asks should ask the successor.
     pub fn moved(&self) -> Problem {
         self.problem(Kind::Moved, "the proxy was replaced by another process just now; ask again".to_owned())
+    }
+
+    /// What was sent cannot be read.
+    pub fn malformed(&self, what: &str, error: &dyn std::error::Error) -> Problem {
+        self.problem(Kind::Malformed, format!("not {what}: {error}"))
     }
 
     /// A problem, with the generation that is served.
