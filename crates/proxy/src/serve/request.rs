@@ -10,7 +10,6 @@ use super::forward;
 use super::https;
 use super::pin::{Asker, Pinned};
 use super::refuse::Refusal;
-use super::upload::STALL;
 use crate::http::body::{Body, Framing};
 use crate::http::field::Known;
 use crate::http::request::Request;
@@ -19,6 +18,7 @@ use crate::live::table::LiveTraffic;
 use crate::route::Prefix;
 use crate::rule::{self, Judged, Manners, Visitor};
 use crate::worker::stock::Scratch;
+use cutover_core::rules::Coding;
 use cutover_core::table::Network;
 use tokio::io::AsyncWriteExt;
 
@@ -41,6 +41,8 @@ pub struct Ask {
     pub pinned: Pinned,
     /// What a browser is to remember of TLS.
     pub hsts: Option<Arc<str>>,
+    /// The coding in which its answer may be compressed.
+    pub coding: Option<Coding>,
 }
 
 impl Ask {
@@ -168,6 +170,7 @@ fn ask(head: &[u8], request: &Request, service: &LiveService, pinned: Pinned, pr
         preview,
         pinned,
         hsts: None,
+        coding: service.rules.as_ref().and_then(|rules| rules.accepted(head, request)),
     }
 }
 
@@ -214,7 +217,7 @@ async fn buffer(
         if body.received() > limits.max_body.0 {
             return Buffered::Refused(Refusal::body_too_large(limits.max_body));
         }
-        client.slot.within(client.worker.shared.now_ms(), STALL);
+        client.slot.within(client.worker.shared.now_ms(), limits.body_pause);
         if !std::mem::replace(&mut invited, true) && client.inbox.is_empty() && !body.done() {
             let invite = client.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n");
             if !matches!(guarded(&client.slot, invite).await, Ok(Ok(()))) {
