@@ -16,9 +16,11 @@ pub mod release;
 pub mod rule;
 pub mod rules;
 pub mod spec;
+pub mod spread;
 pub mod stats;
 pub mod table;
 pub mod tls;
+pub mod trail;
 pub mod unit;
 
 pub use failure::Failure;

@@ -80,4 +80,7 @@ pub struct TargetStats {
     /// answer, and where that is not measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency: Option<Histogram>,
+    /// Whether it is left out for failing, as long as others can be asked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ejected: bool,
 }

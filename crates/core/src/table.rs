@@ -12,7 +12,9 @@ use crate::id::{Generation, InstanceId, ReleaseNo, ServiceName};
 use crate::pin::Pin;
 use crate::rules::Rules;
 use crate::spec::NginxRoute;
+use crate::spread::Spread;
 use crate::tls::Identity;
+use crate::trail::Trail;
 use crate::unit::{ByteSize, duration};
 
 /// The whole table.
@@ -27,6 +29,18 @@ pub struct Table {
     /// The services whose traffic does not come through our proxy. The proxy gets a table without them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fronts: Vec<Front>,
+    /// Peers that speak the PROXY protocol, by listener.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub introduced: Vec<Introduced>,
+}
+
+/// Who begins a connection to a listener with a header of the PROXY protocol: these peers always, others never.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Introduced {
+    /// The listener.
+    pub listener: SocketAddr,
+    /// The peers.
+    pub from: Vec<Network>,
 }
 
 /// A service whose traffic an nginx sends.
@@ -80,6 +94,11 @@ pub enum Traffic {
         /// Where they go.
         service: ServiceName,
     },
+    /// Questions for the counters, in the text format of Prometheus. No request of a client comes here.
+    Metrics {
+        /// The services whose counters are told; those of the process always are.
+        services: Vec<ServiceName>,
+    },
 }
 
 /// Which requests go to which service.
@@ -131,6 +150,12 @@ pub struct Service {
     /// What is done with its requests besides passing them on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rules: Option<Box<Rules>>,
+    /// What is noted of its requests.
+    #[serde(default, skip_serializing_if = "Trail::is_empty")]
+    pub trail: Trail,
+    /// How its requests are spread, beyond `balance`.
+    #[serde(default, skip_serializing_if = "Spread::is_plain")]
+    pub spread: Spread,
 }
 
 /// How a target is chosen among those that serve.
@@ -142,6 +167,11 @@ pub enum Balance {
     LeastConnections,
     /// Each in turn, by weight.
     RoundRobin,
+    /// The one of two, taken at random by weight, that has fewer requests in flight. Where many proxies send to the same instances, they
+    /// do not all find the same one the least loaded.
+    PowerOfTwo,
+    /// The same one for the same client, by weight, as long as it serves: when one leaves, only its own clients move.
+    Hash,
 }
 
 /// One instance as the proxy sees it.
@@ -204,6 +234,29 @@ pub struct Limits {
     pub buffer_body: ByteSize,
     /// The largest body that is passed on; 413 beyond.
     pub max_body: ByteSize,
+    /// How long a client may pause in the middle of its body; 408 beyond.
+    #[serde(with = "duration", skip_serializing_if = "is_body_pause")]
+    pub body_pause: Duration,
+    /// How long the head of a request may take from its first byte to its last; 408 beyond. Of the services of one listener, the
+    /// longest counts.
+    #[serde(with = "duration", skip_serializing_if = "is_head")]
+    pub head: Duration,
+    /// How long a client's connection is kept idle between two requests. Of the services of one listener, the longest counts.
+    #[serde(with = "duration", skip_serializing_if = "is_client_idle")]
+    pub client_idle: Duration,
+}
+
+// What is as always is left out, so that a proxy of an earlier version can read the table.
+fn is_body_pause(time: &Duration) -> bool {
+    *time == Limits::default().body_pause
+}
+
+fn is_head(time: &Duration) -> bool {
+    *time == Limits::default().head
+}
+
+fn is_client_idle(time: &Duration) -> bool {
+    *time == Limits::default().client_idle
 }
 
 impl Default for Limits {
@@ -214,6 +267,9 @@ impl Default for Limits {
             keep_idle: Duration::from_secs(4),
             buffer_body: ByteSize(16 << 10),
             max_body: ByteSize(100 << 20),
+            body_pause: Duration::from_secs(60),
+            head: Duration::from_secs(30),
+            client_idle: Duration::from_secs(75),
         }
     }
 }

@@ -189,6 +189,18 @@ fn the_route() {
         "listen = 80\npreview = \"127.0.0.1:80\"",
         "listen = 80\npreview = \"localhost:81\"",
         "listen = 80\ntcp = true\npreview = 81",
+        "listen = 80\nproxy_from = [\"10.0.0.0/33\"]\nsend_proxy = \"v3\"",
+        "listen = 80\nmetrics = 80",
+        "listen = 80\npreview = 81\nmetrics = 81",
+        "listen = 80\nmetrics = \"localhost\"",
+        "listen = 80\nhash_header = \"X-Tenant\"",
+        "listen = 80\nbalance = \"hash\"\nhash_header = \"a b\"",
+        "listen = 80\naccess_log = { format = \"json\" }",
+        "listen = 80\naccess_log = { file = \"a.log\", format = \"combind\", keep = -1 }",
+        "listen = 80\naccess_log = { file = \"a.log\", format = \"$remote_adr $status\" }",
+        "listen = 80\naccess_log = { file = \"a.log\", format = \"${status\" }",
+        "listen = 80\neject = { failures = 0, back_off = \"1m\", longest = \"10s\" }",
+        "listen = 80\ntcp = true\nsticky = true\nrequest_id = true",
     ];
     let cases = cases.map(|case| {
         format!("command = [\"./server\", \"{{port}}\"]\nready = {{ tcp = true }}\n[service.web.route]\n{case}")
@@ -212,7 +224,7 @@ fn tls() {
     snapshot!(transcript(&cases.each_ref().map(String::as_str)));
 }
 
-/// Seen to fail with the end of a certificate not looked at.
+/// What clients would mind is said before anything has changed.
 #[test]
 fn a_certificate_is_looked_at_before_it_is_used() {
     let folder = Folder::new();
@@ -368,6 +380,14 @@ fn services_that_cannot_live_together() {
         pair("route = { listen = 80 }", "route = { listen = \"127.0.0.1:80\", path = \"/api\" }"),
         pair("route = { listen = \"[::]:80\" }", "route = { listen = 80, path = \"/api\" }"),
         pair("route = { listen = 80, trusted = [\"10.0.0.0/8\"] }", "route = { listen = 80, path = \"/api\" }"),
+        pair("route = { listen = 80, proxy_from = [\"10.0.0.0/8\"] }", "route = { listen = 80, path = \"/api\" }"),
+        pair("route = { listen = 80, metrics = 81 }", "route = { listen = 81 }"),
+        pair("route = { listen = 80, metrics = \":81\" }", "route = { listen = 82, metrics = \"127.0.0.1:81\" }"),
+        pair("route = { listen = 80, metrics = 81 }", "route = { listen = 82, metrics = 81 }"),
+        pair(
+            "route = { listen = 80, access_log = { file = \"a.log\" } }",
+            "route = { listen = 82, access_log = { file = \"a.log\", keep = 1 } }",
+        ),
         pair("ports = [8081, 8082]", "ports = [8082, 8083]"),
         pair("ports = [8081, 8082]\nroute = { listen = 8082 }", "route = { listen = 8081 }"),
         pair("route = { listen = 80, preview = 81 }", "route = { listen = \"127.0.0.1:81\", hosts = [\"a\"] }"),

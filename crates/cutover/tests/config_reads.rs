@@ -12,6 +12,7 @@ use cutover::config::keys::{Default, Form, Key, SECTIONS, Section};
 use cutover_core::pin::PinBy;
 use cutover_core::rule::verdict::Bounds;
 use cutover_core::spec::{Check, MetricSource, Ports, ProxyRoute, RouteKind, ServiceSpec, Strategy};
+use cutover_core::spread::HashBy;
 use cutover_core::table::Balance;
 
 const SMALL: &str = "project = \"shop\"\n[service.web]\ncommand = [\"./server\"]\n";
@@ -269,6 +270,7 @@ fn with(section: &Section, key: &str, line: &str) -> String {
     let needed = [
         ("service.NAME.network", "name", "name = \"shop\""),
         ("accessory.NAME", "image", "image = \"db\""),
+        ("service.NAME.route.access_log", "file", "file = \"access.log\""),
         ("service.NAME.hooks.before_start", "command", "command = [\"./server\"]"),
         ("notify.NAME", "kind", "kind = \"command\""),
         ("notify.NAME", "command", "command = [\"./server\"]"),
@@ -337,6 +339,27 @@ fn is_list(path: &str) -> bool {
 fn documented() -> impl Iterator<Item = (&'static Section, &'static Key)> {
     let sections = SECTIONS.iter().filter(|section| !section.path.starts_with("environment"));
     sections.flat_map(|section| section.keys.iter().map(move |key| (section, key)))
+}
+
+#[test]
+fn what_is_noted_and_how_it_is_spread_reads_as_it_says() {
+    let folder = Folder::new();
+    let text = "listen = 80\nmetrics = \"127.0.0.1:9180\"\nbalance = \"hash\"\nhash_header = \"X-Tenant\"\nsticky = true\n\
+                slow_start = \"10s\"\nrequest_id = true\neject = { failures = 3, errors = true }\n\
+                access_log = { file = \"log/access.log\", format = \"$remote_addr ${status}\", query = false, max_size = 0 }";
+    let route = proxy(&one(&folder, &format!("{SMALL}[service.web.route]\n{text}"), None));
+    assert_eq!(route.metrics, "127.0.0.1:9180".parse().ok());
+    assert_eq!((route.trail.request_id, route.trail.trace), (true, false));
+    let log = route.trail.log.unwrap();
+    assert_eq!(log.file, folder.path().join("log/access.log"));
+    assert_eq!(
+        (log.format.to_string().as_str(), log.query, log.max_size.0, log.keep),
+        ("${remote_addr} ${status}", false, 0, 5)
+    );
+    let eject = route.spread.eject.unwrap();
+    assert_eq!((eject.failures, eject.back_off, eject.errors), (3, Duration::from_secs(10), true));
+    assert_eq!((route.spread.sticky, route.spread.slow_start), (true, Duration::from_secs(10)));
+    assert_eq!((route.balance, route.spread.hash), (Balance::Hash, HashBy::Header("x-tenant".to_owned())));
 }
 
 #[test]

@@ -147,6 +147,8 @@ fn table(host: &Host, nginx: &Nginx, generation: u64, new: &Side, old: &Side) ->
         limits: Limits::default(),
         token: Some("look-through".to_owned()),
         rules: None,
+        trail: Default::default(),
+        spread: Default::default(),
     };
     let front = Front { service: name, nginx: route, serving: vec![new.instance()] };
     Table {
@@ -154,6 +156,7 @@ fn table(host: &Host, nginx: &Nginx, generation: u64, new: &Side, old: &Side) ->
         listeners: Vec::new(),
         services: vec![service],
         fronts: vec![front],
+        introduced: vec![],
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use cutover_core::ServiceName;
 use cutover_core::pin::{POINTS, PinBy};
 use cutover_core::table::{Mode, Service, Table, Traffic};
+use cutover_core::trail::AccessLog;
 
 use crate::http::head::is_token;
 
@@ -16,6 +17,7 @@ pub fn check(table: &Table) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut names = HashSet::new();
     let mut instances = HashSet::new();
+    check_logs(table, &mut wrong);
     for service in &table.services {
         if !names.insert(&service.name) {
             wrong.push(format!("service {} is listed twice", service.name));
@@ -38,6 +40,23 @@ pub fn check(table: &Table) -> Vec<String> {
         check_traffic(&listener.traffic, &names, &mut wrong);
     }
     wrong
+}
+
+/// Services may share a log, but it can be rotated in one way only.
+fn check_logs(table: &Table, wrong: &mut Vec<String>) {
+    let logs = || table.services.iter().filter_map(|service| Some((&service.name, service.trail.log.as_ref()?)));
+    for (index, (name, log)) in logs().enumerate() {
+        let differs = |(_, other): &(&ServiceName, &AccessLog)| {
+            other.file == log.file && (other.max_size, other.keep) != (log.max_size, log.keep)
+        };
+        if let Some((other, _)) = logs().take(index).find(differs) {
+            let file = log.file.display();
+            wrong.push(format!("services {other} and {name} write to {file}, but rotate it at different sizes or keep different numbers"));
+        }
+        if !log.file.is_absolute() {
+            wrong.push(format!("the access log of service {name}, {}, is not an absolute path", log.file.display()));
+        }
+    }
 }
 
 fn check_service(service: &Service, wrong: &mut Vec<String>) {
@@ -79,6 +98,7 @@ fn check_traffic(traffic: &Traffic, names: &HashSet<&ServiceName>, wrong: &mut V
     };
     let routes = match traffic {
         Traffic::Tcp { service } | Traffic::Preview { service, .. } => return unknown(service),
+        Traffic::Metrics { services } => return services.iter().for_each(unknown),
         Traffic::Http { routes, .. } => routes,
     };
     routes.iter().for_each(|route| unknown(&route.service));

@@ -11,6 +11,7 @@
 //! - `tls`: certificates, handshakes and sessions. `socket`: a client's connection, whatever is around it.
 //! - `http2`: streams as connections of HTTP/1.1. `http`: the strict HTTP/1.1 codec. `upstream`: idle and new connections to instances.
 //! - `route`: which service is meant. `rule`: what is done with a request besides passing it on.
+//! - `metrics`: the counters as Prometheus reads them. `log`: access logs.
 //! - `succession`: how a running proxy is replaced by another one. `notify`: what systemd is told of it.
 //! - `control`: the socket, and the steps of publishing a table. `disk`: the table at rest. `bind`: listening sockets.
 //!
@@ -24,7 +25,7 @@
 //! **Invariant:** a process that was replaced follows every table, and what it has in hand counts, until it is done. See `succession`.
 //! **Invariant:** a request is sent twice only if that is provably harmless. See `serve::retry`.
 //!
-//! Deliberately absent: HTTP/2 to instances, compression, caching, access logs. The proxy decides nothing about
+//! Deliberately absent: HTTP/2 to instances, caching. The proxy decides nothing about
 //! deployments: what gets traffic is what the table says.
 
 mod bind;
@@ -35,6 +36,8 @@ mod http;
 mod http2;
 mod inbox;
 mod live;
+mod log;
+mod metrics;
 mod notify;
 mod route;
 mod rule;

@@ -22,6 +22,7 @@ use crate::control::publish::{Control, Seat};
 use crate::control::server::{self, Door};
 use crate::control::{Farewell, Problem, SOCKET};
 use crate::disk::{self, LoadError};
+use crate::log::Logs;
 use crate::notify;
 use crate::succession::{Heir, leaving};
 use crate::worker::order::Order;
@@ -35,6 +36,9 @@ const STREAMS_OVER: Duration = Duration::from_secs(5);
 
 /// How often it looks whether it is done.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// How long it waits for the last lines of its access logs.
+const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// How to run a proxy.
 #[derive(Debug, Clone)]
@@ -111,8 +115,22 @@ pub fn run(options: Options) -> Result<(), ProxyError> {
         } else {
             quit(&control).await;
         }
+        write_last_lines(control.shared.live.logs()).await;
         Ok(())
     })
+}
+
+/// Waits until the access logs are written. One that blocks must not keep a process that is done.
+async fn write_last_lines(logs: &Logs) {
+    logs.quit();
+    let written = async {
+        while !logs.is_finished() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    if tokio::time::timeout(LAST_LINES, written).await.is_err() {
+        tracing::warn!("the last lines of the access logs could not be written in {LAST_LINES:?}");
+    }
 }
 
 /// Makes the directory, for our own user only; what leads there is for everybody to pass.
@@ -182,6 +200,7 @@ fn control(options: Options, since: Timestamp) -> Result<Arc<Control>, ProxyErro
     let processors = || std::thread::available_parallelism().ok().map(usize::from);
     let count = options.threads.or_else(processors).unwrap_or(1).max(1);
     let shared = Arc::new(Shared::new(count, now()));
+    crate::log::start(shared.clone()).map_err(ProxyError::Start)?;
     let workers = workers(count, &shared).map_err(ProxyError::Start)?;
     Ok(Arc::new(Control::new(options, shared, workers, since)))
 }
@@ -329,6 +348,8 @@ struct Signals {
     interrupt: tokio::signal::unix::Signal,
     hangup: tokio::signal::unix::Signal,
     child: tokio::signal::unix::Signal,
+    /// Access logs were moved, by logrotate or others: nginx knows the same signal.
+    user: tokio::signal::unix::Signal,
 }
 
 impl Signals {
@@ -338,6 +359,7 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
             child: signal(SignalKind::child())?,
+            user: signal(SignalKind::user_defined1())?,
         })
     }
 
@@ -349,6 +371,7 @@ impl Signals {
                 _ = self.interrupt.recv() => return,
                 () = control.quit.notified() => return,
                 _ = self.hangup.recv() => {}
+                _ = self.user.recv() => control.shared.live.logs().reopen(),
             }
         }
     }

@@ -221,5 +221,9 @@ fn route(name: &ServiceName, port: u16) -> RouteSpec {
         preview: None,
         tls: None,
         rules: Default::default(),
+        introduced: vec![],
+        metrics: None,
+        trail: Default::default(),
+        spread: Default::default(),
     })
 }

@@ -128,8 +128,11 @@ fn table(address: SocketAddr, backend: SocketAddr) -> Result<Table, Box<dyn Erro
             pin: None,
             token: None,
             rules: None,
+            trail: Default::default(),
+            spread: Default::default(),
         }],
         fronts: vec![],
+        introduced: vec![],
     })
 }
 

@@ -29,6 +29,11 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
     ("nginx", "tests switch it", "nginx-light"),
     ("sshd", "a test switches an nginx over ssh", "openssh-server"),
     ("ssh", "a test switches an nginx over ssh", "openssh-client"),
+    (
+        "/usr/lib/python3/dist-packages/prometheus_client/parser.py",
+        "a test reads the proxy's counters with it",
+        "python3-prometheus-client",
+    ),
     ("php-fpm*", "tests probe and deploy PHP over FastCGI", "php-fpm"),
 ];
 

@@ -8,7 +8,7 @@ use crate::id::{Generation, ReleaseNo, ServiceName};
 use crate::pin::{POINTS, Pin};
 use crate::rules::Rules;
 use crate::spec::{ProxyRoute, RouteKind, RouteSpec};
-use crate::table::{Front, Hold, Limits, Listener, Mode, Route, Service, Table, Target, Traffic};
+use crate::table::{Front, Hold, Introduced, Limits, Listener, Mode, Route, Service, Table, Target, Traffic};
 use crate::tls::{Identity, TlsSpec};
 
 /// How much longer than the holds of a canary a cookie lives: it may be paused meanwhile.
@@ -32,12 +32,15 @@ pub fn table(
     hold: &Hold,
 ) -> Table {
     let (mut table, mut previews) = (Table { generation, ..Table::default() }, Vec::new());
+    let mut metrics = Vec::new();
     for (state, route) in services {
         if let Some(route) = route {
             match route {
                 RouteSpec::Proxy(route) => {
                     drop(add_route(&mut table.listeners, &state.name, route));
                     previews.extend(preview(state, route));
+                    introduce(&mut table.introduced, route);
+                    metrics.extend(route.metrics.map(|address| (address, state.name.clone())));
                 }
                 RouteSpec::Nginx(nginx) => {
                     let (service, nginx) = (state.name.clone(), nginx.as_ref().clone());
@@ -49,6 +52,7 @@ pub fn table(
     }
     // Behind all routes: a preview never takes the place of one.
     previews.into_iter().for_each(|preview| drop(add_preview(&mut table.listeners, preview)));
+    metrics.into_iter().for_each(|(address, name)| drop(add_metrics(&mut table.listeners, address, &name)));
     table
 }
 
@@ -58,12 +62,15 @@ impl Table {
         let mut others = self.listeners.clone();
         for listener in &mut others {
             listener.identities.retain(|identity| identity.service != *name);
-            if let Traffic::Http { routes, .. } = &mut listener.traffic {
-                routes.retain(|route| route.service != *name);
+            match &mut listener.traffic {
+                Traffic::Http { routes, .. } => routes.retain(|route| route.service != *name),
+                Traffic::Metrics { services } => services.retain(|service| service != name),
+                Traffic::Tcp { .. } | Traffic::Preview { .. } => {}
             }
         }
         others.retain(|listener| match &listener.traffic {
             Traffic::Http { routes, .. } => !routes.is_empty(),
+            Traffic::Metrics { services } => !services.is_empty(),
             Traffic::Tcp { service } | Traffic::Preview { service, .. } => service != name,
         });
         let address = route.preview.map(|address| {
@@ -71,7 +78,9 @@ impl Table {
             Listener { address, traffic, identities: Vec::new() }
         });
         let added = add_route(&mut others, name, route);
-        added.and_then(|()| address.map_or(Ok(()), |preview| add_preview(&mut others, preview))).err()
+        let added = added.and_then(|()| address.map_or(Ok(()), |preview| add_preview(&mut others, preview)));
+        let metrics = |address| add_metrics(&mut others, address, name);
+        added.and_then(|()| route.metrics.map_or(Ok(()), metrics)).err()
     }
 }
 
@@ -81,6 +90,13 @@ impl ServiceState {
         let deployment = self.deployment.as_ref()?;
         let goes_on = matches!(deployment.progress, Progress::Forward { step, .. } if step <= deployment.plan.commit());
         Some((deployment.plan.preview?, deployment.plan.to?)).filter(|_| goes_on)
+    }
+}
+
+/// Notes who introduces clients at a listener. Services that share one agree.
+fn introduce(introduced: &mut Vec<Introduced>, route: &ProxyRoute) {
+    if !route.introduced.is_empty() && !introduced.iter().any(|known| known.listener == route.listen) {
+        introduced.push(Introduced { listener: route.listen, from: route.introduced.clone() });
     }
 }
 
@@ -101,6 +117,23 @@ fn add_preview(listeners: &mut Vec<Listener>, preview: Listener) -> Result<(), R
         return Err(RouteConflict { wanted: preview.address.to_string(), owner });
     }
     listeners.push(preview);
+    Ok(())
+}
+
+/// Counters of several services may be read at one address; nothing else may be there.
+fn add_metrics(listeners: &mut Vec<Listener>, address: SocketAddr, name: &ServiceName) -> Result<(), RouteConflict> {
+    match listeners.iter_mut().find(|listener| overlaps(listener.address, address)) {
+        Some(Listener { address: at, traffic: Traffic::Metrics { services }, .. }) if *at == address => {
+            services.push(name.clone());
+        }
+        Some(taken) => {
+            return Err(RouteConflict { wanted: address.to_string(), owner: owner(&taken.traffic, name) });
+        }
+        None => {
+            let traffic = Traffic::Metrics { services: vec![name.clone()] };
+            listeners.push(Listener { address, traffic, identities: vec![] });
+        }
+    }
     Ok(())
 }
 
@@ -201,6 +234,7 @@ fn owner(traffic: &Traffic, fallback: &ServiceName) -> ServiceName {
     match traffic {
         Traffic::Tcp { service } | Traffic::Preview { service, .. } => service.clone(),
         Traffic::Http { routes, .. } => routes.first().map_or(fallback, |route| &route.service).clone(),
+        Traffic::Metrics { services } => services.first().unwrap_or(fallback).clone(),
     }
 }
 
@@ -231,6 +265,8 @@ fn service(state: &ServiceState, route: Option<&ProxyRoute>, token: Option<&str>
         pin: pin_of(state),
         token: token.map(str::to_owned),
         rules: route.and_then(|route| rules(state, &route.rules)).map(Box::new),
+        trail: route.map(|route| route.trail.clone()).unwrap_or_default(),
+        spread: route.map(|route| route.spread.clone()).unwrap_or_default(),
     }
 }
 

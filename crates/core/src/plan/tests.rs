@@ -36,6 +36,10 @@ pub(crate) fn spec() -> ServiceSpec {
         preview: None,
         tls: None,
         rules: Box::default(),
+        introduced: vec![],
+        metrics: None,
+        trail: Default::default(),
+        spread: Default::default(),
     });
     ServiceSpec {
         name: name(),

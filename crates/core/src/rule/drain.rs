@@ -44,6 +44,7 @@ mod tests {
             failed: 0,
             errors: 0,
             latency: None,
+            ejected: false,
         };
         let (before, limit, after) = (Timestamp(9), Timestamp(10), Timestamp(10));
         let at = |s: TargetStats, now| drained(Some(&s), now, limit);

@@ -6,13 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use super::NginxRoute;
 use crate::rules::Rules;
+use crate::spread::Spread;
 use crate::table::{Balance, Limits, Network};
 use crate::tls::TlsSpec;
+use crate::trail::Trail;
 
 /// Who sends traffic to a service, and which.
-#[expect(clippy::large_enum_variant, reason = "there is one for a service, and it is nearly always the large one")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "there is one for each service")]
 pub enum RouteSpec {
     /// Our own proxy.
     Proxy(ProxyRoute),
@@ -42,6 +44,18 @@ pub struct ProxyRoute {
     /// What is done with the requests besides passing them on; HTTP only.
     #[serde(default, skip_serializing_if = "Rules::is_empty")]
     pub rules: Box<Rules>,
+    /// Peers that begin each connection with a header of the PROXY protocol. Belongs to the listener, like `trusted`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub introduced: Vec<Network>,
+    /// Where its counters can be read. Services may share the address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<SocketAddr>,
+    /// What is noted of its requests.
+    #[serde(default, skip_serializing_if = "Trail::is_empty")]
+    pub trail: Trail,
+    /// How its requests are spread, beyond `balance`.
+    #[serde(default, skip_serializing_if = "Spread::is_plain")]
+    pub spread: Spread,
 }
 
 /// What a route carries.

@@ -3,6 +3,7 @@
 //! | request | answer |
 //! |---|---|
 //! | `GET /v1/status` | [`Status`] |
+//! | `GET /v1/stats` | the proxy's counters: [`cutover_core::stats::Stats`] |
 //! | `POST /v1/plan` with [`Request`] | [`cutover_core::plan::Plan`] |
 //! | `POST /v1/deployments` with [`Begin`] | [`Begun`] |
 //! | `POST /v1/agree` with [`Agree`] | `{}` |
@@ -146,6 +147,9 @@ pub struct InstanceStatus {
     pub in_flight: u64,
     /// Streams it has in hand.
     pub streams: u64,
+    /// Whether the proxy leaves it out for failing, as long as others can be asked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ejected: bool,
 }
 
 /// What is to be begun.

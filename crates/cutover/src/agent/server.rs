@@ -28,6 +28,7 @@ type Answer = Result<Response, Refused>;
 pub fn routes(agent: Arc<Agent>, leave: Arc<tokio::sync::Notify>) -> Router {
     Router::new()
         .route("/v1/status", get(status))
+        .route("/v1/stats", get(stats))
         .route("/v1/plan", post(plan))
         .route("/v1/deployments", post(begin))
         .route("/v1/deployments/{id}", get(story))
@@ -58,6 +59,11 @@ pub fn routes(agent: Arc<Agent>, leave: Arc<tokio::sync::Notify>) -> Router {
 
 async fn status(State(agent): Shared) -> Response {
     Json(agent.status().await).into_response()
+}
+
+/// Empty while the proxy does not answer: what it has counted is gone or will be told later.
+async fn stats(State(agent): Shared) -> Response {
+    Json(agent.engine.world().router.stats().await.unwrap_or_default()).into_response()
 }
 
 async fn plan(State(agent): Shared, Json(request): Json<Request>) -> Answer {

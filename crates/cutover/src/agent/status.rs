@@ -194,6 +194,7 @@ fn instances(state: &ServiceState, stats: &Stats, pids: &BTreeMap<InstanceId, u3
                 share: if total > 0.0 { weight(instance.mode()) / total * 100.0 } else { 0.0 },
                 in_flight: counters.map_or(0, |c| c.in_flight),
                 streams: counters.map_or(0, |c| c.streams),
+                ejected: counters.is_some_and(|c| c.ejected),
             }
         })
         .collect()

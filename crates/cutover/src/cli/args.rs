@@ -51,6 +51,8 @@ pub enum Verb {
     Rollback(RollbackArgs),
     /// What is live, what is running, what is wrong
     Status(StatusArgs),
+    /// What happens right now: requests, errors, latencies, deployments; again and again
+    Top(TopArgs),
     /// The releases and deployments of a service
     History(ServiceArgs),
     /// One deployment, step by step
@@ -217,6 +219,19 @@ pub struct StatusArgs {
     /// Look again every second
     #[arg(long, short)]
     pub watch: bool,
+}
+
+/// For `top`.
+#[derive(Debug, Args)]
+pub struct TopArgs {
+    /// Only this service
+    pub service: Option<ServiceName>,
+    /// How often it looks; the figures are those of the time between two looks
+    #[arg(long, short = 'n', value_name = "TIME", default_value = "1s", value_parser = duration::parse)]
+    pub interval: Duration,
+    /// Look so many times, then end
+    #[arg(long, value_name = "TIMES")]
+    pub count: Option<u64>,
 }
 
 /// For `show`.
@@ -444,6 +459,8 @@ pub enum ProxyAction {
     Status,
     /// Replace the running proxy by another process, without closing a connection
     Upgrade(ProxyUpgradeArgs),
+    /// Open the access logs anew by their names, after something else has moved them
+    Reopen,
 }
 
 /// For `proxy run`.

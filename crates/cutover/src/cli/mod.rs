@@ -11,6 +11,7 @@ mod follow;
 mod printer;
 mod reference;
 mod show;
+mod top;
 mod verb;
 
 use std::process::ExitCode;
@@ -80,6 +81,7 @@ async fn dispatch(verb: Verb, context: &Context) -> Result<(), CliError> {
         Verb::Lock(args) => verb::lock::lock(&args, context).await,
         Verb::Maintenance(verb) => verb::maintenance::run(&verb, context).await,
         Verb::Status(args) => verb::status::status(&args, context).await,
+        Verb::Top(args) => top::top(&args, context).await,
         Verb::History(args) => verb::history::history(&args, context).await,
         Verb::Show(args) => verb::show::show(&args, context).await,
         Verb::Logs(args) => verb::logs::logs(&args, context).await,
@@ -91,6 +93,7 @@ async fn dispatch(verb: Verb, context: &Context) -> Result<(), CliError> {
         Verb::Proxy(args::ProxyVerb { verb: args::ProxyAction::Upgrade(args) }) => {
             verb::proxy::upgrade(&args, context).await
         }
+        Verb::Proxy(args::ProxyVerb { verb: args::ProxyAction::Reopen }) => verb::proxy::reopen(context).await,
         Verb::Proxy(_) => verb::proxy::status(context).await,
         Verb::Completions { shell } => {
             let mut script = Vec::new();

@@ -22,6 +22,8 @@ pub(super) fn check(services: &[Read], source: &Source, findings: &Findings) {
             pairs.previews(first, second);
             pairs.redirect(first, second);
             pairs.redirect(second, first);
+            pairs.metrics(first, second);
+            pairs.logs(first, second);
         }
         pairs.port_and_listener(second, second);
     }
@@ -86,6 +88,11 @@ impl Pairs<'_> {
                 "write the same trusted list for both; it belongs to the address",
             );
         }
+        if !same_set(&a.introduced, &b.introduced) {
+            let message =
+                format!("{name} and {other} share {listen} but expect the PROXY protocol from different peers");
+            self.conflict(second.listen_at, message, "write the same proxy_from for both; it belongs to the address");
+        }
     }
 
     /// A preview shares its address with nothing.
@@ -138,6 +145,36 @@ impl Pairs<'_> {
         }
     }
 
+    /// An address for counters is shared with nothing but counters.
+    fn metrics(&self, first: &Read, second: &Read) {
+        let (Some(a), Some(b)) = (first.route(), second.route()) else { return };
+        let pairs =
+            [(a.metrics, Some(b.listen)), (Some(a.listen), b.metrics), (a.metrics, b.preview), (a.preview, b.metrics)];
+        let same = |a: SocketAddr, b: SocketAddr| a.port() == b.port() && (covers(a, b) || covers(b, a));
+        let other_ip = a.metrics.zip(b.metrics).filter(|(a, b)| a != b && same(*a, *b)).map(|(a, _)| a);
+        let taken = pairs.into_iter().find_map(|(a, b)| a.filter(|a| b.is_some_and(|b| *a == b || same(*a, b))));
+        if let Some(port) = taken.or(other_ip).map(|address| address.port()) {
+            let (name, other) = (&second.spec.name, &first.spec.name);
+            let message = format!("{name} and {other} both take port {port}, one of them for its metrics");
+            self.conflict(
+                second.listen_at,
+                message,
+                "give the counters an address of their own; it may be the same for both",
+            );
+        }
+    }
+
+    /// Services may share an access log, but it can be rotated in one way only.
+    fn logs(&self, first: &Read, second: &Read) {
+        let log = |read: &Read| read.route().and_then(|route| route.trail.log.clone());
+        let (Some(a), Some(b)) = (log(first), log(second)) else { return };
+        if a.file == b.file && (a.max_size, a.keep) != (b.max_size, b.keep) {
+            let (name, other, file) = (&second.spec.name, &first.spec.name, b.file.display());
+            let message = format!("{name} and {other} write to {file}, but rotate it differently");
+            self.conflict(second.listen_at, message, "write the same max_size and keep for both");
+        }
+    }
+
     fn ports(&self, first: &Read, second: &Read) {
         let shared = fixed(second).iter().find(|port| fixed(first).contains(port));
         if let Some(port) = shared {
@@ -149,7 +186,8 @@ impl Pairs<'_> {
     fn port_and_listener(&self, owner: &Read, routed: &Read) {
         let Some(route) = routed.route() else { return };
         let redirect = route.tls.as_ref().and_then(|tls| tls.redirect);
-        for port in [Some(route.listen), route.preview, redirect].into_iter().flatten().map(|address| address.port()) {
+        let addresses = [Some(route.listen), route.preview, route.metrics, redirect];
+        for port in addresses.into_iter().flatten().map(|address| address.port()) {
             if !fixed(owner).contains(&port) {
                 continue;
             }

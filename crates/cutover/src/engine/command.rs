@@ -369,9 +369,9 @@ impl Parts {
                 return Err(Refusal::RouteTaken { service, wanted, owner }.into());
             }
             let is_ours = |address| table.listeners.iter().any(|listener| listener.address == address);
-            if let Some(preview) = proxy.preview.filter(|preview| !is_ours(*preview)) {
-                let preview = ProxyRoute { listen: preview, ..proxy.clone() };
-                self.can_route(service, &RouteSpec::Proxy(preview)).await?;
+            for beside in proxy.preview.into_iter().chain(proxy.metrics).filter(|address| !is_ours(*address)) {
+                let beside = ProxyRoute { listen: beside, ..proxy.clone() };
+                self.can_route(service, &RouteSpec::Proxy(beside)).await?;
             }
             if is_ours(proxy.listen) {
                 return Ok(());

@@ -131,6 +131,11 @@ impl Client {
         self.post::<Info>(&path).await.map(drop)
     }
 
+    /// Has it open its access logs anew, by their names. Returns at once.
+    pub async fn reopen(&self) -> Result<(), ClientError> {
+        self.post::<Info>("/v1/reopen").await.map(drop)
+    }
+
     /// Asks the proxy to accept nothing new, finish and exit. Returns at once.
     pub async fn quit(&self) -> Result<(), ClientError> {
         self.post::<Info>("/v1/quit").await.map(drop)

@@ -18,9 +18,10 @@ use super::{Kind, Problem};
 use crate::bind::bind;
 use crate::check::check;
 use crate::disk;
+use crate::metrics::Scrapes;
 use crate::run::Options;
-use crate::succession::leaving;
 use crate::succession::past::Past;
+use crate::succession::{leaving, outline};
 use crate::tls::certificates::Certificates;
 use crate::worker::Shared;
 use crate::worker::order::Order;
@@ -64,6 +65,7 @@ pub struct Control {
     left: AtomicBool,
     workers: Vec<mpsc::UnboundedSender<Order>>,
     listening: Mutex<Listening>,
+    scrapes: Mutex<Scrapes>,
 }
 
 impl Control {
@@ -90,6 +92,7 @@ impl Control {
             left: AtomicBool::new(false),
             workers,
             listening: Mutex::default(),
+            scrapes: Mutex::default(),
         }
     }
 
@@ -120,8 +123,10 @@ impl Control {
         mut handed: Listening,
     ) -> Result<Vec<(SocketAddr, TcpListener)>, Problem> {
         self.verify(table)?;
-        // The others must be served, whatever became of one certificate.
-        let _ = self.certificates.prepare(table, true);
+        // After a crash the others must be served, whatever became of one certificate. A successor can leave the place to the one
+        // that runs, which has the certificates that were good in its memory.
+        let unusable = |wrong: Vec<String>| self.problem(Kind::Invalid, wrong.join("; "));
+        self.certificates.prepare(table, !self.options.succeed).map_err(unusable)?;
         handed.retain(|address, _| table.listeners.iter().any(|listener| listener.address == *address));
         // Traffic must come back after a crash, whoever has taken the address of a preview meanwhile.
         let mut listeners = self.listen(table, &handed, |_| true)?;
@@ -156,8 +161,11 @@ impl Control {
             return Err(self.outdated(generation));
         }
         self.verify(&table)?;
-        let unusable = |wrong: Vec<String>| self.problem(Kind::Invalid, wrong.join("; "));
-        self.certificates.prepare(&table, false).map_err(unusable)?;
+        let mut unusable = self.shared.live.logs().check(&table);
+        unusable.extend(self.certificates.prepare(&table, false).err().into_iter().flatten());
+        if !unusable.is_empty() {
+            return Err(self.problem(Kind::Invalid, unusable.join("; ")));
+        }
         let known = |address| current.spec.listeners.iter().any(|listener| listener.address == address);
         let new = self.listen(&table, &listening, known)?;
         disk::store(self.state(), &table)
@@ -181,13 +189,16 @@ impl Control {
         self.none_silent(told.await)
     }
 
-    /// Serves what the successor of this process serves. It is on disk already, and what is listened on is not ours any more.
-    pub async fn follow(&self, table: Table) -> Generation {
+    /// Serves what the successor of this process serves, as far as it can be read. It is on disk already, and what is listened
+    /// on is not ours any more.
+    pub async fn follow(&self, json: &[u8]) -> Result<Generation, Problem> {
         let mut listening = self.listening.lock().await;
-        if table.generation >= self.generation() && table != self.shared.live.table().spec {
+        let present = self.shared.live.table();
+        let table = outline::read(json, &present.spec).map_err(|error| self.malformed("a table", &error))?;
+        if table.generation >= present.spec.generation && table != present.spec {
             self.show(table, Vec::new(), &mut listening).await;
         }
-        self.generation()
+        Ok(self.generation())
     }
 
     fn outdated(&self, offered: Generation) -> Problem {
@@ -205,8 +216,8 @@ impl Control {
         if wrong.is_empty() { Ok(()) } else { Err(self.problem(Kind::Invalid, wrong.join("; "))) }
     }
 
-    /// Listens on what is new. If any of it fails, all of it is closed again; but a preview that was accepted once is left out
-    /// when its address cannot be had any more.
+    /// Listens on what is new. If any of it fails, all of it is closed again; but a preview or an address for counters that was accepted
+    /// once is left out when it cannot be had any more.
     fn listen(
         &self,
         table: &Table,
@@ -215,10 +226,10 @@ impl Control {
     ) -> Result<Vec<(SocketAddr, TcpListener)>, Problem> {
         let mut listeners = Vec::new();
         for listener in table.listeners.iter().filter(|listener| !listening.contains_key(&listener.address)) {
-            let optional = is_known(listener.address) && matches!(listener.traffic, Traffic::Preview { .. });
+            let optional = is_known(listener.address) && !carries(&listener.traffic);
             match bind(listener.address) {
                 Ok(bound) => listeners.push((listener.address, bound)),
-                Err(error) if optional => tracing::warn!(%error, "nothing can be previewed there"),
+                Err(error) if optional => tracing::warn!(%error, "nobody can look there"),
                 Err(error) => return Err(self.problem(Kind::Unbindable, error.to_string())),
             }
         }
@@ -228,9 +239,16 @@ impl Control {
     async fn show(&self, table: Table, new: Vec<(SocketAddr, TcpListener)>, listening: &mut Listening) {
         listening.retain(|address, _| table.listeners.iter().any(|listener| listener.address == *address));
         let doors = self.certificates.show(&table);
-        self.shared.live.publish(table, &doors);
-        let done: Vec<_> = self.workers.iter().map(|worker| apply(worker, &new)).collect();
+        let before = self.shared.live.table();
+        let is_new = |address| new.iter().any(|(bound, _)| *bound == address);
+        let had = |at| before.spec.listeners.iter().any(|l| l.address == at && is_served(&l.traffic)) && !is_new(at);
+        let carrying = table.listeners.iter().filter(|listener| is_served(&listener.traffic));
+        let theirs: Vec<SocketAddr> = carrying.map(|listener| listener.address).filter(|at| !had(*at)).collect();
         listening.extend(new);
+        let mut scrapes = self.scrapes.lock().await;
+        self.shared.live.publish(table.clone(), &doors, self.shared.now_ms());
+        scrapes.apply(&table, &self.shared, listening);
+        let done: Vec<_> = self.workers.iter().map(|worker| apply(worker, &theirs, listening)).collect();
         for done in done {
             // A worker that is gone makes no claims.
             let _ = done.await;
@@ -249,6 +267,11 @@ impl Control {
         self.problem(Kind::Moved, "the proxy was replaced by another process just now; ask again".to_owned())
     }
 
+    /// What was sent cannot be read.
+    pub fn malformed(&self, what: &str, error: &dyn std::error::Error) -> Problem {
+        self.problem(Kind::Malformed, format!("not {what}: {error}"))
+    }
+
     /// A problem, with the generation that is served.
     pub fn problem(&self, kind: Kind, message: String) -> Problem {
         Problem { kind, message, current: self.generation() }
@@ -257,6 +280,7 @@ impl Control {
     /// Accepts nothing more, and closes every copy of what is listened on. What is open goes on.
     pub async fn leave(&self, listening: &mut Listening) {
         listening.clear();
+        *self.scrapes.lock().await = Scrapes::default();
         self.all(|done| Order::Leave { done }).await;
         self.seat.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
@@ -264,6 +288,7 @@ impl Control {
     /// Finishes everything. Returns when all workers have.
     pub async fn finish(&self) {
         self.listening.lock().await.clear();
+        *self.scrapes.lock().await = Scrapes::default();
         self.all(|done| Order::Quit { done }).await;
     }
 
@@ -281,10 +306,27 @@ impl Control {
     }
 }
 
-/// Tells a worker of a new table, with copies of the new listeners.
-fn apply(worker: &mpsc::UnboundedSender<Order>, new: &[(SocketAddr, TcpListener)]) -> oneshot::Receiver<()> {
+/// Whether what arrives at a listener is the clients'. Other listeners are for people and programs that look.
+fn carries(traffic: &Traffic) -> bool {
+    match traffic {
+        Traffic::Http { .. } | Traffic::Tcp { .. } => true,
+        Traffic::Preview { .. } | Traffic::Metrics { .. } => false,
+    }
+}
+
+/// Whether the workers serve a listener. The others are the control side's own.
+fn is_served(traffic: &Traffic) -> bool {
+    !matches!(traffic, Traffic::Metrics { .. })
+}
+
+/// Tells a worker of a new table, with copies of the listeners that are new to it.
+fn apply(
+    worker: &mpsc::UnboundedSender<Order>,
+    new: &[SocketAddr],
+    listening: &HashMap<SocketAddr, TcpListener>,
+) -> oneshot::Receiver<()> {
     let (done, applied) = oneshot::channel();
-    let copy = |(address, listener): &(SocketAddr, TcpListener)| match listener.try_clone() {
+    let copy = |address: &SocketAddr| match listening.get(address)?.try_clone() {
         Ok(listener) => Some((*address, listener)),
         Err(error) => {
             // Out of descriptors. The other workers accept; this one does without.

@@ -149,6 +149,7 @@ async fn one(
             open.ended(stream.is_answered());
         }
         Err(why) => {
+            worker.counts().refused("bad-request");
             let refusal = http::Response::builder().status(400).header("cutover-error", "bad-request").body(());
             let text = Bytes::from(format!("cutover: the request {why}\n"));
             if let Ok(refusal) = refusal

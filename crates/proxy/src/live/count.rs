@@ -11,6 +11,67 @@ use cutover_core::stats::ServiceStats;
 use super::gap::Gap;
 use crate::rule::Memory;
 
+/// The classes of statuses. The first is for those who left before there was one.
+pub const STATUSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// Why the proxy answers in place of an instance: the values of `cutover-error`; `cut` when an answer breaks off, where there is nothing
+/// to put a field into. The last stands for all that is not listed here.
+pub const REASONS: [&str; 29] = [
+    "bad-preamble",
+    "bad-request",
+    "head-too-large",
+    "slow-request",
+    "body-too-large",
+    "no-route",
+    "no-target",
+    "no-preview",
+    "no-such-instance",
+    "hold-full",
+    "hold-timeout",
+    "unreachable",
+    "no-answer",
+    "bad-answer",
+    "answer-timeout",
+    "cut",
+    "not-encrypted",
+    "maintenance",
+    "method-not-allowed",
+    "no-file",
+    "file-unreadable",
+    "file-broken",
+    "denied",
+    "too-many-requests",
+    "too-many-at-once",
+    "password-needed",
+    "logins-busy",
+    "password-file",
+    "other",
+];
+
+/// Where a reason is counted.
+pub fn reason_index(reason: &str) -> usize {
+    REASONS.iter().position(|known| *known == reason).unwrap_or(REASONS.len() - 1)
+}
+
+/// A reading of the counters that no deployment asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Traffic {
+    /// Requests by class of their status, in the order of [`STATUSES`].
+    pub statuses: [u64; STATUSES.len()],
+    /// Requests that the proxy answered itself, in the order of [`REASONS`].
+    pub reasons: [u64; REASONS.len()],
+    /// Requests that had to wait for an instance.
+    pub holds: u64,
+    /// Connections opened to instances.
+    pub connects: u64,
+    /// Bytes from clients.
+    pub received: u64,
+    /// Bytes to clients.
+    pub sent: u64,
+    /// All latencies together.
+    pub latency_sum_us: u64,
+}
+
 /// All counters of one service. They outlive the tables that list it.
 #[derive(Debug)]
 pub struct ServiceCounts {
@@ -35,6 +96,13 @@ pub struct Shard {
     failed: AtomicU64,
     errors: AtomicU64,
     retried: AtomicU64,
+    holds: AtomicU64,
+    connects: AtomicU64,
+    received: AtomicU64,
+    sent: AtomicU64,
+    latency_sum: AtomicU64,
+    statuses: [AtomicU64; STATUSES.len()],
+    reasons: [AtomicU64; REASONS.len()],
     latency: [AtomicU64; BUCKETS],
 }
 
@@ -45,6 +113,13 @@ impl Default for Shard {
             failed: AtomicU64::new(0),
             errors: AtomicU64::new(0),
             retried: AtomicU64::new(0),
+            holds: AtomicU64::new(0),
+            connects: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            latency_sum: AtomicU64::new(0),
+            statuses: [const { AtomicU64::new(0) }; STATUSES.len()],
+            reasons: [const { AtomicU64::new(0) }; REASONS.len()],
             latency: [const { AtomicU64::new(0) }; BUCKETS],
         }
     }
@@ -52,7 +127,11 @@ impl Default for Shard {
 
 /// One more. Only the owner of a shard writes to it, so this need not be a locked operation.
 fn add(counter: &AtomicU64) {
-    counter.store(counter.load(Relaxed) + 1, Relaxed);
+    add_all(counter, 1);
+}
+
+fn add_all(counter: &AtomicU64, count: u64) {
+    counter.store(counter.load(Relaxed) + count, Relaxed);
 }
 
 impl Shard {
@@ -79,6 +158,34 @@ impl Shard {
     /// The head of an answer came after so many microseconds.
     pub fn latency(&self, micros: u64) {
         add(&self.latency[bucket(micros)]);
+        add_all(&self.latency_sum, micros);
+    }
+
+    /// A request had to wait for an instance.
+    pub fn held(&self) {
+        add(&self.holds);
+    }
+
+    /// A connection to an instance was opened.
+    pub fn connected(&self) {
+        add(&self.connects);
+    }
+
+    /// A request is over: so many bytes came from its client and went to it, and this was its status; zero if it got none.
+    pub fn over(&self, status: u16, received: u64, sent: u64) {
+        add(&self.statuses[usize::from(status / 100).min(STATUSES.len() - 1)]);
+        self.moved(received, sent);
+    }
+
+    /// So many bytes came from a client and went to it.
+    pub fn moved(&self, received: u64, sent: u64) {
+        add_all(&self.received, received);
+        add_all(&self.sent, sent);
+    }
+
+    /// The proxy answered in place of an instance, or an answer broke off.
+    pub fn refused(&self, reason: &str) {
+        add(&self.reasons[reason_index(reason)]);
     }
 }
 
@@ -117,6 +224,21 @@ impl ServiceCounts {
             held: self.held.load(Relaxed),
             longest_gap_us: self.gap.longest(now_us),
             latency: Histogram::from_counts((0..BUCKETS).map(column)),
+        }
+    }
+
+    /// What is told of it beyond that.
+    pub fn traffic(&self) -> Traffic {
+        let sum = |counter: fn(&Shard) -> &AtomicU64| self.shards.iter().map(|s| counter(s).load(Relaxed)).sum();
+        let total = |of: &dyn Fn(&Shard) -> u64| self.shards.iter().map(of).sum();
+        Traffic {
+            statuses: std::array::from_fn(|i| total(&|s| s.statuses[i].load(Relaxed))),
+            reasons: std::array::from_fn(|i| total(&|s| s.reasons[i].load(Relaxed))),
+            holds: sum(|s| &s.holds),
+            connects: sum(|s| &s.connects),
+            received: sum(|s| &s.received),
+            sent: sum(|s| &s.sent),
+            latency_sum_us: sum(|s| &s.latency_sum),
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod gap;
 pub mod gate;
 pub mod group;
 pub mod pin;
+pub mod process;
 pub mod service;
 pub mod sync;
 pub mod table;

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use cutover_core::InstanceId;
-use cutover_core::table::{Hold, Limits, Mode, Service};
+use cutover_core::spread::sticky_name;
+use cutover_core::table::{Balance, Hold, Limits, Mode, Service};
 
 use super::count::ServiceCounts;
-use super::group::{Group, Serving};
+use super::group::{Group, Serving, Wish};
 use super::pin::LivePin;
 use super::target::LiveTarget;
 use crate::rule::LiveRules;
@@ -25,6 +26,10 @@ pub struct LiveService {
     pub pin: Option<LivePin>,
     /// What is done with its requests besides passing them on.
     pub rules: Option<Box<LiveRules>>,
+    /// The name of the cookie by which a client stays with its instance, if it does.
+    pub sticky: Option<String>,
+    /// The number of the file that its access log goes to.
+    pub log: Option<u32>,
     serving: Group,
     sides: Option<Sides>,
 }
@@ -46,18 +51,26 @@ impl LiveService {
             .iter()
             .zip(&targets)
             .filter_map(|(spec, target)| match spec.mode {
-                Mode::Serving { weight } => Some(Serving { target: target.clone(), weight: u64::from(weight) }),
+                Mode::Serving { weight } => Some(Serving::new(target.clone(), u64::from(weight))),
                 Mode::Registered | Mode::Draining => None,
             })
             .collect();
         let sides = spec.pin.as_ref().map(|pin| {
             let is_new = |s: &Serving| s.target.instance.release == pin.release;
             let (new, old) = serving.iter().cloned().partition(is_new);
-            Sides { new: Group::new(new, spec.balance), old: Group::new(old, spec.balance) }
+            let group = |serving| Group::new(serving, spec.balance, &spec.spread);
+            Sides { new: group(new), old: group(old) }
         });
         let pin = spec.pin.as_ref().map(|pin| LivePin::new(pin, &spec.name));
         let rules = spec.rules.as_ref().map(|rules| Box::new(LiveRules::new(rules)));
-        Self { serving: Group::new(serving, spec.balance), spec, counts, targets, pin, rules, sides }
+        let serving = Group::new(serving, spec.balance, &spec.spread);
+        let sticky = spec.spread.sticky.then(|| sticky_name(&spec.name));
+        Self { serving, spec, counts, targets, pin, rules, log: None, sticky, sides }
+    }
+
+    /// With an access log that goes to the file of this number.
+    pub fn logged(self, log: Option<u32>) -> Self {
+        Self { log, ..self }
     }
 
     /// Its limits.
@@ -85,15 +98,28 @@ impl LiveService {
 
     /// Chooses among the serving targets, leaving out those that this request has `tried`. A client with a point keeps to its
     /// release as long as somebody of it can be reached; then the others serve it, for no request fails of being bound.
-    pub fn choose(&self, tried: &[u64], now: u64, point: Option<u16>) -> Option<&Arc<LiveTarget>> {
-        self.own_side(tried, now, point).or_else(|| self.serving.choose(tried, now))
+    pub fn choose(&self, tried: &[u64], now: u64, wish: Wish) -> Option<&Arc<LiveTarget>> {
+        self.own_side(tried, now, wish).or_else(|| self.serving.choose(tried, now, wish))
+    }
+
+    /// Whether it matters for the choice who asks, beyond a pin.
+    #[inline]
+    pub fn asks_for_clients(&self) -> bool {
+        self.sticky.is_some() || self.spec.balance == Balance::Hash
+    }
+
+    /// A target of this service failed: it may be left out for a while.
+    pub fn blame(&self, target: &LiveTarget, now: u64) {
+        if let Some(rule) = &self.spec.spread.eject {
+            target.failed(rule, now);
+        }
     }
 
     #[inline]
-    fn own_side(&self, tried: &[u64], now: u64, point: Option<u16>) -> Option<&Arc<LiveTarget>> {
+    fn own_side(&self, tried: &[u64], now: u64, wish: Wish) -> Option<&Arc<LiveTarget>> {
         let (sides, pin) = (self.sides.as_ref()?, self.spec.pin.as_ref()?);
-        let side = if pin.takes(point?) { &sides.new } else { &sides.old };
-        side.choose_reachable(tried, now)
+        let side = if pin.takes(wish.point?) { &sides.new } else { &sides.old };
+        side.choose_reachable(tried, now, wish)
     }
 }
 
@@ -101,12 +127,16 @@ impl LiveService {
 mod tests {
     use std::collections::HashMap;
 
-    use cutover_core::table::Balance;
+    use cutover_core::spread::{Eject, Spread, address_number};
 
     use super::*;
     use crate::live::gate::Admits;
 
     fn service(weights: &[u16], balance: Balance) -> LiveService {
+        spread(weights, balance, Spread::default())
+    }
+
+    fn spread(weights: &[u16], balance: Balance, spread: Spread) -> LiveService {
         let id = |number: usize| format!("web.r1.i{number}").parse::<InstanceId>().unwrap();
         let address = "127.0.0.1:1".parse().unwrap();
         let targets: Vec<_> = (0..weights.len()).map(|i| Arc::new(LiveTarget::new(id(i), address))).collect();
@@ -123,6 +153,8 @@ mod tests {
             pin: None,
             token: None,
             rules: None,
+            trail: Default::default(),
+            spread,
         };
         LiveService::new(spec, Arc::new(ServiceCounts::new(1)), targets)
     }
@@ -130,7 +162,7 @@ mod tests {
     fn shares(service: &LiveService, rounds: usize) -> Vec<usize> {
         let mut counts = HashMap::new();
         for _ in 0..rounds {
-            *counts.entry(service.choose(&[], 0, None).unwrap().serial).or_insert(0) += 1;
+            *counts.entry(service.choose(&[], 0, Wish::default()).unwrap().serial).or_insert(0) += 1;
         }
         service.targets.iter().map(|t| counts.get(&t.serial).copied().unwrap_or(0)).collect()
     }
@@ -154,7 +186,7 @@ mod tests {
     fn a_canary_takes_no_more_than_its_share_of_a_jam() {
         let service = service(&[95, 5], Balance::LeastConnections);
         for _ in 0..100 {
-            assert!(service.choose(&[], 0, None).unwrap().gate.enter(Admits::All));
+            assert!(service.choose(&[], 0, Wish::default()).unwrap().gate.enter(Admits::All));
         }
         let canary = service.targets[1].gate.load().in_flight;
         assert!((4..=7).contains(&canary), "{canary} of 100");
@@ -176,6 +208,101 @@ mod tests {
         service.targets[1].refused(0);
         assert_eq!(shares(&service, 10), [5, 5]);
         let tried = [service.targets[0].serial, service.targets[1].serial];
-        assert!(service.choose(&tried, 0, None).is_none());
+        assert!(service.choose(&tried, 0, Wish::default()).is_none());
+    }
+
+    fn chosen(service: &LiveService, now: u64, wish: Wish) -> usize {
+        let serial = service.choose(&[], now, wish).unwrap().serial;
+        service.targets.iter().position(|target| target.serial == serial).unwrap()
+    }
+
+    fn ejecting(count: usize) -> LiveService {
+        let second = std::time::Duration::from_secs(1);
+        let eject = Eject { failures: 2, back_off: second, longest: 4 * second, errors: false };
+        spread(&vec![1; count], Balance::RoundRobin, Spread { eject: Some(eject), ..Spread::default() })
+    }
+
+    /// Seen to fail with the trial given to every request, with the panic rule taken out, and with one failure enough.
+    #[test]
+    fn who_fails_is_left_out_and_tried_once() {
+        let service = ejecting(3);
+        let at = |now| (0..30).map(|_| chosen(&service, now, Wish::default())).collect::<Vec<_>>();
+        let count = |chosen: &[usize], which| chosen.iter().filter(|index| **index == which).count();
+        service.blame(&service.targets[0], 1);
+        assert_eq!(count(&at(2), 0), 10, "one failure is not enough");
+        service.blame(&service.targets[0], 3);
+        assert_eq!(count(&at(4), 0), 0);
+        assert!(service.targets[0].stats().ejected);
+        assert_eq!(count(&at(1003), 0), 1, "one trial");
+        service.targets[0].succeeded();
+        assert_eq!(count(&at(1004), 0), 10);
+        for target in &service.targets[..2] {
+            (0..2).for_each(|_| service.blame(target, 2000));
+        }
+        assert_eq!([0, 1, 2].map(|which| count(&at(2001), which)), [10, 10, 10], "two of three are too many");
+    }
+
+    #[test]
+    fn an_only_target_is_asked_however_it_fails() {
+        let service = ejecting(1);
+        (0..9).for_each(|_| service.blame(&service.targets[0], 1));
+        assert_eq!(chosen(&service, 2, Wish::default()), 0);
+    }
+
+    /// Seen to fail with the share that grows taken out, and with those that are spared chosen when it is nobody's luck.
+    #[test]
+    fn who_begins_to_serve_gets_more_and_more() {
+        let slow_start = std::time::Duration::from_secs(10);
+        let service = spread(&[1, 1], Balance::RoundRobin, Spread { slow_start, ..Spread::default() });
+        service.targets[0].serves(true, 1);
+        service.targets[1].serves(true, 20_000);
+        let share = |now| (0..2000).filter(|_| chosen(&service, now, Wish::default()) == 1).count();
+        let near = |count: usize, wanted: usize| count.abs_diff(wanted) < 60;
+        for (now, wanted) in [(20_000, 100), (25_000, 500), (30_000, 1000)] {
+            assert!(near(share(now), wanted), "{} of 2000 at {now}", share(now));
+        }
+        service.targets[0].serves(false, 0);
+        service.targets[0].serves(true, 30_000);
+        service.targets[1].serves(false, 0);
+        service.targets[1].serves(true, 30_000);
+        assert!(near(share(30_001), 1000), "all begin at once: nobody can stand in");
+    }
+
+    /// Seen to fail with the position among those that serve in the hash.
+    #[test]
+    fn a_client_finds_its_instance_again() {
+        let service = spread(&[1, 1, 1], Balance::Hash, Spread::default());
+        let wish = |n: u32| Wish { key: Some(address_number(std::net::Ipv4Addr::from(n).into())), ..Wish::default() };
+        let before: Vec<usize> = (0..300).map(|client| chosen(&service, 1, wish(client))).collect();
+        assert!((0..3).all(|which| before.iter().filter(|index| **index == which).count() > 60), "{before:?}");
+        service.targets[1].refused(1);
+        for (client, owner) in before.iter().enumerate() {
+            let now = chosen(&service, 2, wish(client as u32));
+            assert!(if *owner == 1 { now != 1 } else { now == *owner }, "client {client} of {owner} went to {now}");
+        }
+        assert_eq!(shares(&spread(&[1, 1, 1], Balance::Hash, Spread::default()), 30), [10, 10, 10], "no key");
+    }
+
+    /// Seen to fail with the better of the two taken for the worse.
+    #[test]
+    fn of_two_the_one_with_less_to_do_is_taken() {
+        let service = service(&[1, 1, 1, 1], Balance::PowerOfTwo);
+        assert!((0..9).all(|_| service.targets[0].gate.enter(Admits::All)));
+        let shares = shares(&service, 400);
+        assert_eq!(shares[0], 0, "{shares:?}");
+        assert!(shares[1..].iter().all(|share| (80..190).contains(share)), "{shares:?}");
+        let weighted = super::tests::shares(&self::service(&[3, 1], Balance::PowerOfTwo), 400);
+        assert!((250..350).contains(&weighted[0]), "{weighted:?}");
+    }
+
+    /// Seen to fail with the wish looked at after the turn.
+    #[test]
+    fn a_client_stays_until_its_instance_cannot_be_reached() {
+        let service = service(&[1, 1, 1], Balance::LeastConnections);
+        let number = cutover_core::spread::instance_number(&service.targets[2].instance);
+        let wish = Wish { sticky: Some(number), ..Wish::default() };
+        assert!((0..9).all(|_| chosen(&service, 1, wish) == 2));
+        service.targets[2].refused(1);
+        assert_ne!(chosen(&service, 2, wish), 2);
     }
 }

@@ -9,14 +9,15 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cutover_core::table::{Network, Table, Traffic};
+use cutover_core::table::{Limits, Network, Table, Traffic};
 use cutover_core::{InstanceId, ReleaseNo, ServiceName};
 
 use super::count::ServiceCounts;
 use super::gate::Admits;
 use super::service::LiveService;
 use super::target::LiveTarget;
-use crate::route::Router;
+use crate::log::Logs;
+use crate::route::{Router, Waits};
 use crate::tls::certificates::Doors;
 use crate::tls::door::Door;
 
@@ -64,6 +65,19 @@ impl LiveTable {
         self.services.get(name)
     }
 
+    /// How long clients of a listener may take for a head, and be idle: the longest of its services.
+    pub fn waits(&self, address: SocketAddr) -> Waits {
+        let of = |services: &mut dyn Iterator<Item = &Arc<LiveService>>| {
+            let waits = services.map(|service| Waits::of(service.limits()));
+            waits.reduce(Waits::longer).unwrap_or_else(|| Waits::of(&Limits::default()))
+        };
+        match self.listener(address).map(|listener| &listener.traffic) {
+            Some(LiveTraffic::Http(router)) => router.waits.unwrap_or_else(|| of(&mut std::iter::empty())),
+            Some(LiveTraffic::Preview { service, .. } | LiveTraffic::Tcp(service)) => of(&mut std::iter::once(service)),
+            None => of(&mut std::iter::empty()),
+        }
+    }
+
     /// The listener at this address.
     #[inline]
     pub fn listener(&self, address: SocketAddr) -> Option<&LiveListener> {
@@ -78,6 +92,7 @@ pub struct Live {
     current: Mutex<Arc<LiveTable>>,
     kept: Mutex<Kept>,
     workers: usize,
+    logs: Arc<Logs>,
 }
 
 /// What outlives a table. Services are kept for ever: their counters only grow, and their names are few.
@@ -91,7 +106,13 @@ impl Live {
     /// An empty table for so many workers.
     pub fn new(workers: usize) -> Self {
         let empty = LiveTable { spec: Table::default(), services: HashMap::new(), listeners: Vec::new() };
-        Self { version: AtomicU64::new(1), current: Mutex::new(Arc::new(empty)), kept: Mutex::default(), workers }
+        let (version, current, logs) = (AtomicU64::new(1), Mutex::new(Arc::new(empty)), Arc::new(Logs::new(workers)));
+        Self { version, current, kept: Mutex::default(), workers, logs }
+    }
+
+    /// The access logs.
+    pub fn logs(&self) -> &Arc<Logs> {
+        &self.logs
     }
 
     /// Changes whenever the table does. A worker compares it with what it saw last.
@@ -105,8 +126,8 @@ impl Live {
         self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Serves another table, which was checked before. Workers see it at their next request.
-    pub fn publish(&self, spec: Table, doors: &Doors) {
+    /// Serves another table, which was checked before, at a time in milliseconds. Workers see it at their next request.
+    pub fn publish(&self, spec: Table, doors: &Doors, now: u64) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let modes: Vec<(Arc<LiveTarget>, Admits)> = spec
             .services
@@ -114,10 +135,11 @@ impl Live {
             .flat_map(|service| &service.targets)
             .map(|target| (kept.target(&target.instance, target.address), LiveTarget::admits(target.mode)))
             .collect();
+        modes.iter().for_each(|(target, admits)| target.serves(*admits == Admits::All, now));
         for (target, admits) in modes.iter().filter(|(_, admits)| *admits == Admits::All) {
             target.gate.set(*admits);
         }
-        let table = Arc::new(kept.join(spec, doors, self.workers));
+        let table = Arc::new(kept.join(spec, doors, self.workers, &self.logs));
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = table;
         self.version.fetch_add(1, SeqCst);
         let mode = |target: &Arc<LiveTarget>| modes.iter().find(|(t, _)| t.serial == target.serial).map(|m| m.1);
@@ -156,16 +178,20 @@ impl Kept {
         new
     }
 
-    fn join(&mut self, spec: Table, doors: &Doors, workers: usize) -> LiveTable {
+    fn join(&mut self, spec: Table, doors: &Doors, workers: usize, logs: &Logs) -> LiveTable {
         let mut services = HashMap::new();
         for service in &spec.services {
             let counts = self.counts.entry(service.name.clone());
             let counts = counts.or_insert_with(|| Arc::new(ServiceCounts::new(workers))).clone();
             let targets = service.targets.iter().map(|t| self.target(&t.instance, t.address)).collect();
-            services.insert(service.name.clone(), Arc::new(LiveService::new(service.clone(), counts, targets)));
+            let log = service.trail.log.as_ref().map(|log| logs.number(log));
+            let live = LiveService::new(service.clone(), counts, targets).logged(log);
+            services.insert(service.name.clone(), Arc::new(live));
         }
         let listeners = spec.listeners.iter().filter_map(|listener| {
             let traffic = match &listener.traffic {
+                // The control side answers there.
+                Traffic::Metrics { .. } => return None,
                 Traffic::Http { routes, trusted } => LiveTraffic::Http(Router::new(routes, trusted, &services)),
                 Traffic::Preview { service, release, trusted } => LiveTraffic::Preview {
                     service: services.get(service)?.clone(),

@@ -7,6 +7,8 @@ use std::sync::{Arc, OnceLock};
 
 use cutover_core::InstanceId;
 use cutover_core::histogram::{BUCKETS, Histogram, bucket};
+use cutover_core::rule::{Standing, Trust, ramp};
+use cutover_core::spread::Eject;
 use cutover_core::stats::TargetStats;
 use cutover_core::table::Mode;
 
@@ -29,6 +31,10 @@ pub struct LiveTarget {
     /// What happened there.
     pub counts: TargetCounts,
     shy_until: AtomicU64,
+    /// How it stands with those who leave out who fails, as a word.
+    standing: AtomicU64,
+    /// Since when it takes its share, in milliseconds; zero while it does not.
+    serving_since: AtomicU64,
 }
 
 /// Counters of one target. They grow; readers tolerate that they are read one after the other.
@@ -43,16 +49,23 @@ pub struct TargetCounts {
     /// Answers with status 500 to 599.
     pub errors: AtomicU64,
     /// How long answers took. One KiB for a target that has answered, and none before: many are known that nobody asks.
-    /// All workers share it, as they share the counters above.
-    latency: OnceLock<Box<[AtomicU64; BUCKETS]>>,
+    /// All workers share it, as they share the counters above. Behind the buckets stands the sum in microseconds.
+    latency: OnceLock<Box<[AtomicU64; BUCKETS + 1]>>,
 }
 
 impl TargetCounts {
     /// The head of an answer came after so many microseconds.
     #[inline]
     pub fn latency(&self, micros: u64) {
-        let empty = || Box::new([const { AtomicU64::new(0) }; BUCKETS]);
-        self.latency.get_or_init(empty)[bucket(micros)].fetch_add(1, Relaxed);
+        let empty = || Box::new([const { AtomicU64::new(0) }; BUCKETS + 1]);
+        let latency = self.latency.get_or_init(empty);
+        latency[bucket(micros)].fetch_add(1, Relaxed);
+        latency[BUCKETS].fetch_add(micros, Relaxed);
+    }
+
+    /// All latencies together, in microseconds.
+    pub fn latency_sum_us(&self) -> u64 {
+        self.latency.get().map_or(0, |latency| latency[BUCKETS].load(Relaxed))
     }
 }
 
@@ -67,6 +80,8 @@ impl LiveTarget {
             gate: Gate::new(),
             counts: TargetCounts::default(),
             shy_until: AtomicU64::new(0),
+            standing: AtomicU64::new(0),
+            serving_since: AtomicU64::new(0),
         }
     }
 
@@ -87,6 +102,47 @@ impl LiveTarget {
     /// Whether a connection to it failed a moment ago.
     pub fn shy(&self, now: u64) -> bool {
         now < self.shy_until.load(Relaxed)
+    }
+
+    /// It failed: by this rule it may be left out.
+    pub fn failed(&self, rule: &Eject, now: u64) {
+        let failed = |word| Some(Standing::of(word).failed(rule, now).word());
+        let _ = self.standing.fetch_update(Relaxed, Relaxed, failed);
+    }
+
+    /// It answered. Nothing is written unless something was held against it: all workers share the word.
+    #[inline]
+    pub fn succeeded(&self) {
+        if self.standing.load(Relaxed) != 0 {
+            self.standing.store(Standing::default().word(), Relaxed);
+        }
+    }
+
+    /// What may be sent to it.
+    pub fn trust(&self, now: u64) -> Trust {
+        Standing::of(self.standing.load(Relaxed)).trust(now)
+    }
+
+    /// Whether the caller is the one who tries it.
+    pub fn takes_trial(&self, rule: &Eject, now: u64) -> bool {
+        let word = self.standing.load(Relaxed);
+        let standing = Standing::of(word);
+        let tried = standing.tried(rule, now).word();
+        standing.trust(now) == Trust::Trial && self.standing.compare_exchange(word, tried, Relaxed, Relaxed).is_ok()
+    }
+
+    /// It takes its share of new requests from now on, or does not any more.
+    pub fn serves(&self, serves: bool, now: u64) {
+        if !serves {
+            self.serving_since.store(0, Relaxed);
+        } else if self.serving_since.load(Relaxed) == 0 {
+            self.serving_since.store(now.max(1), Relaxed);
+        }
+    }
+
+    /// The part of its share that it gets, in thousandths, if it is spared for so many milliseconds.
+    pub fn ramp(&self, slow_start: u64, now: u64) -> u64 {
+        ramp(now.saturating_sub(self.serving_since.load(Relaxed)), slow_start)
     }
 
     /// Whether anything is still there.
@@ -111,6 +167,7 @@ impl LiveTarget {
                 .latency
                 .get()
                 .map(|latency| Histogram::from_counts(latency.iter().map(|count| count.load(Relaxed)))),
+            ejected: Standing::of(self.standing.load(Relaxed)).until() != 0,
         }
     }
 }
@@ -162,7 +219,7 @@ mod tests {
     /// fail with the histogram in place.
     #[test]
     fn a_target_that_nobody_asks_costs_little() {
-        assert!(size_of::<LiveTarget>() <= 216, "{} bytes", size_of::<LiveTarget>());
+        assert!(size_of::<LiveTarget>() <= 232, "{} bytes", size_of::<LiveTarget>());
         let target = LiveTarget::new("web.r1.i1".parse().unwrap(), "127.0.0.1:1".parse().unwrap());
         assert_eq!(target.stats().latency, None);
         for millis in 1..1000 {

@@ -5,6 +5,7 @@ use super::files;
 use super::judge::Ruling;
 use crate::live::service::LiveService;
 use crate::serve::connection::{Client, Next};
+use crate::serve::ident;
 use crate::serve::refuse::{Refusal, reason};
 
 /// What must be known of a request that the proxy answers itself.
@@ -67,9 +68,10 @@ pub async fn answer(client: &mut Client, service: &LiveService, mut head: Vec<u8
     client.answer(&head, keep).await
 }
 
-/// Completes a head of the proxy's own: what is said of the connection, and the header rules. Whether the connection stays open.
+/// Completes a head of the proxy's own: the id of the request, what is said of the connection, and the header rules. Whether the connection stays open.
 pub fn finish(client: &Client, service: &LiveService, head: &mut Vec<u8>, manners: Manners) -> bool {
     let keep = manners.keep && !client.slot.retired();
+    ident::name(head, &client.record.id.borrow());
     match (keep, manners.old) {
         (true, true) => super::edit::append(head, b"Connection: keep-alive\r\n"),
         (true, false) => {}

@@ -5,10 +5,12 @@ use std::pin::Pin;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use cutover_core::rules::Coding;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::forward::{self, Manner};
 use super::progress::{Phase, Progress, Waiting};
+use super::record::Record;
 use super::request::Ask;
 use crate::http::body::{Body, Framing};
 use crate::http::head::{MAX_HEAD, Scan};
@@ -17,6 +19,7 @@ use crate::inbox::Inbox;
 use crate::live::count::Shard;
 use crate::live::target::Claim;
 use crate::rule::LiveRules;
+use crate::rule::compress::{self, Encoder, Shape};
 use crate::worker::Shared;
 use crate::worker::clock::Slot;
 
@@ -54,6 +57,14 @@ pub enum Broken {
     ClientLeft,
 }
 
+/// How a head says that an answer ends; see [`Manner`].
+#[derive(Debug, Clone, Copy)]
+struct Ends {
+    chunks: bool,
+    keep: bool,
+    old: bool,
+}
+
 /// One answer on its way.
 #[derive(Debug)]
 pub struct Relay<'a> {
@@ -75,6 +86,8 @@ pub struct Relay<'a> {
     pub progress: &'a Progress,
     /// The wait of this request.
     pub waiting: &'a Waiting<'a>,
+    /// What is told of it.
+    pub record: &'a Record,
 }
 
 impl Relay<'_> {
@@ -104,10 +117,8 @@ impl Relay<'_> {
             }
             // 100 was for us: the client got its own when we began to read its body.
             if response.status != 100 && !self.ask.old {
-                let names = self.ask.preview.as_ref().filter(|_| switched).map(|_| &**self.claim.target());
-                let cookie = self.ask.pinned.cookie.as_deref().filter(|_| switched);
-                let manner = Manner { chunks: false, keep: true, old: false, names, cookie, hsts: None };
-                forward::response(out, head, response, manner);
+                let ends = Ends { chunks: false, keep: true, old: false };
+                self.rewrite(out, head, response, ends, switched);
                 self.write(to, out).await?;
             }
             let websocket =
@@ -118,6 +129,23 @@ impl Relay<'_> {
             }
         };
         self.last(end, from, inbox, to, response, out).await
+    }
+
+    /// Writes a head for the client. What the proxy has to add stands in one that `counts`: in the last, and in one that switches protocols.
+    fn rewrite(&self, out: &mut Vec<u8>, head: &[u8], response: &Response, ends: Ends, counts: bool) {
+        let Ends { chunks, keep, old } = ends;
+        let names = self.ask.preview.as_ref().filter(|_| counts).map(|_| &**self.claim.target());
+        let cookie = self.ask.pinned.cookie.as_deref().filter(|_| counts);
+        let (sticky, id) = (self.sticky().filter(|_| counts), self.record.id.borrow());
+        let (sticky, id) = (sticky.as_deref(), if counts { id.as_slice() } else { &[] });
+        let hsts = self.ask.hsts.as_deref().filter(|_| response.status >= 200);
+        forward::response(out, head, response, Manner { chunks, keep, old, names, cookie, hsts, sticky, id });
+    }
+
+    /// The cookie for a client that is to stay with this instance and does not know it yet.
+    fn sticky(&self) -> Option<String> {
+        let sticks = self.ask.pinned.sticks?;
+        sticks.cookie(&self.claim.target().instance, self.ask.pinned.wish.sticky)
     }
 
     /// Reads until a whole head is there.
@@ -149,22 +177,25 @@ impl Relay<'_> {
         out: &mut Vec<u8>,
     ) -> Result<Answered, Broken> {
         let delimited = !matches!(response.framing, Framing::Chunked | Framing::UntilClose);
-        let chunks = !delimited && !self.ask.old;
+        let shape =
+            self.rules.map_or(Shape::Plain, |rules| rules.shape(self.ask.coding, response, &inbox.data()[..end]));
+        let chunks = (!delimited && !self.ask.old) || matches!(shape, Shape::Coded(_));
         // While the body is still being sent, nobody knows whether the rest of it will be read.
         let keep = self.ask.keep && self.progress.sent.get() && (delimited || chunks) && !self.slot.retired();
-        let names = self.ask.preview.as_ref().map(|_| &**self.claim.target());
-        let (head, cookie) = (&inbox.data()[..end], self.ask.pinned.cookie.as_deref());
-        let hsts = self.ask.hsts.as_deref();
-        forward::response(out, head, response, Manner { chunks, keep, old: self.ask.old, names, cookie, hsts });
+        self.rewrite(out, &inbox.data()[..end], response, Ends { chunks, keep, old: self.ask.old }, true);
         if let Some(rules) = self.rules {
+            compress::announce(out, shape);
             rules.edit_answer(out);
         }
         inbox.consume(end);
+        self.record.head.set(out.len() as u64);
         self.observe(response);
         self.progress.until_close.set(!delimited && !chunks);
         self.progress.phase.set(Phase::Answering);
-        let mut body = Body::new(response.framing, chunks);
-        self.body(&mut body, response.events, from, inbox, to, out).await?;
+        match shape {
+            Shape::Coded(coding) => Box::pin(self.coded(coding, response.framing, from, inbox, to, out)).await?,
+            _ => self.body(&mut Body::new(response.framing, chunks), response.events, from, inbox, to, out).await?,
+        }
         Ok(Answered::Whole { reusable: response.keep && inbox.is_empty() && self.progress.sent.get(), keep })
     }
 
@@ -199,6 +230,39 @@ impl Relay<'_> {
         }
     }
 
+    /// Relays the body compressed. `out` holds what goes before it.
+    async fn coded(
+        &self,
+        coding: Coding,
+        framing: Framing,
+        from: &mut (impl AsyncRead + Unpin),
+        inbox: &mut Inbox,
+        to: &mut (impl AsyncWrite + Unpin),
+        out: &mut Vec<u8>,
+    ) -> Result<(), Broken> {
+        let (mut body, mut plain) = (Body::new(framing, false), Vec::new());
+        let mut encoder = Encoder::new(coding).map_err(|_| Broken::Cut)?;
+        loop {
+            plain.clear();
+            let used = body.pass(inbox.data(), &mut plain).map_err(|_| Broken::Cut);
+            if let Ok(used) = used {
+                inbox.consume(used);
+            }
+            encoder.pass(&plain, body.done(), out).map_err(|_| Broken::Cut)?;
+            self.write(to, out).await?;
+            out.clear();
+            used?;
+            if body.done() {
+                return Ok(());
+            }
+            match inbox.fill(from).await {
+                Ok(0) => body.closed(&mut plain).map_err(|_| Broken::Cut)?,
+                Ok(_) => {}
+                Err(_) => return Err(Broken::Cut),
+            }
+        }
+    }
+
     /// Writes to the client, and notes since when it takes nothing.
     async fn write(&self, to: &mut (impl AsyncWrite + Unpin), mut bytes: &[u8]) -> Result<(), Broken> {
         while !bytes.is_empty() {
@@ -211,7 +275,10 @@ impl Relay<'_> {
             });
             match count.await {
                 Ok(0) | Err(_) => return Err(Broken::ClientLeft),
-                Ok(count) => bytes = &bytes[count..],
+                Ok(count) => {
+                    self.record.wrote(count);
+                    bytes = &bytes[count..];
+                }
             }
             self.progress.stalled_since.set(0);
         }
@@ -222,6 +289,8 @@ impl Relay<'_> {
     fn observe(&self, response: &Response) {
         let now = self.shared.now_us();
         self.waiting.answered(now);
+        self.record.status.set(response.status);
+        self.record.answered_us.set(now);
         if self.ask.is_traffic() {
             self.shard.latency(now.saturating_sub(self.began_us));
             self.claim.target().counts.latency(now.saturating_sub(self.claim.since_us()));

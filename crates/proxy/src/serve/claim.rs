@@ -14,6 +14,7 @@ use super::refuse::Refusal;
 use super::upload::client_leaves;
 use crate::inbox::Inbox;
 use crate::live::gate::Admits;
+use crate::live::group::Wish;
 use crate::live::service::LiveService;
 use crate::live::target::{Claim, LiveTarget};
 use crate::socket::Socket;
@@ -64,12 +65,12 @@ pub struct Waiter<'a> {
 }
 
 impl Waiter<'_> {
-    /// Claims a target of `service` that was not `tried`, of the release that takes clients with this `point`. `service` becomes the newest version of itself.
+    /// Claims a target of `service` that was not `tried`, as its client `wish`es where that is possible. `service` becomes the newest version of itself.
     pub async fn claim(
         &mut self,
         service: &mut Arc<LiveService>,
         preview: Option<&Preview>,
-        point: Option<u16>,
+        wish: Wish,
         tried: &[u64],
     ) -> Result<Claim, NoClaim> {
         match preview {
@@ -83,7 +84,7 @@ impl Waiter<'_> {
                 self.held(service).await?;
             }
             let now_us = self.worker.shared.now_us();
-            match service.choose(tried, Shared::millis(now_us), point) {
+            match service.choose(tried, Shared::millis(now_us), wish) {
                 Some(target) => match Claim::new(target, Admits::All, now_us) {
                     Some(claim) => return Ok(claim),
                     // The target was retired a moment ago; the table that says so is already there.
@@ -99,6 +100,7 @@ impl Waiter<'_> {
     /// trying again is safe.
     pub async fn pause(&mut self, service: &mut Arc<LiveService>) -> Result<(), NoClaim> {
         let counts = service.counts.clone();
+        counts.shard(self.worker.index).held();
         if counts.held.fetch_add(1, Relaxed) >= PAUSED {
             counts.held.fetch_sub(1, Relaxed);
             return Err(NoClaim::Exhausted);
@@ -128,6 +130,7 @@ impl Waiter<'_> {
     async fn held(&mut self, service: &mut Arc<LiveService>) -> Result<(), NoClaim> {
         let Some(Hold { wait, requests }) = service.hold().cloned() else { return Ok(()) };
         let counts = service.counts.clone();
+        counts.shard(self.worker.index).held();
         let _held = match counts.held.fetch_add(1, Relaxed) {
             before if before >= u64::from(requests) => {
                 counts.held.fetch_sub(1, Relaxed);

@@ -9,22 +9,19 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 
+use super::ident;
+use super::record::Record;
 use super::refuse::Refusal;
 use super::request;
 use crate::http::head::{MAX_HEAD, Scan};
 use crate::http2;
 use crate::http2::rewound::Rewound;
 use crate::inbox::Inbox;
+use crate::route::Waits;
 use crate::socket::Socket;
 use crate::worker::Worker;
 use crate::worker::clock::{Signal, Slot};
 use crate::worker::stock::Scratch;
-
-/// How long a connection may be idle between two requests.
-const IDLE: Duration = Duration::from_secs(75);
-
-/// How long a head may take from its first byte to its last.
-const HEAD: Duration = Duration::from_secs(30);
 
 /// How long an idle connection that is to be closed still waits for a request that may be on its way.
 const RETIRE: Duration = Duration::from_millis(500);
@@ -52,6 +49,10 @@ pub struct Client {
     pub peer: IpAddr,
     /// Where it came in.
     pub listener: SocketAddr,
+    /// How its present request fares.
+    pub record: Record,
+    /// How long it may take before it is known which service it means, by the table of its beginning.
+    pub waits: Waits,
 }
 
 /// What becomes of a connection after a request.
@@ -79,6 +80,7 @@ pub async fn serve(worker: &Rc<Worker>, stream: Socket, slot: Rc<Slot>, peer: So
         let mut scratch = worker.stock.scratch();
         let next = client.one(&mut scratch).await;
         worker.stock.give_scratch(scratch);
+        client.tell_of_no_service();
         match next {
             Next::Keep => {}
             Next::Close => return client.linger().await,
@@ -101,7 +103,9 @@ impl Client {
     /// A connection on which nothing was read yet.
     pub fn new(worker: &Rc<Worker>, stream: Socket, slot: Rc<Slot>, peer: SocketAddr) -> Self {
         let (listener, peer) = (slot.listener(), peer.ip().to_canonical());
-        Self { worker: worker.clone(), stream, inbox: Inbox::default(), slot, peer, listener }
+        let (inbox, record) = (Inbox::default(), Record::default());
+        let waits = worker.table(|table| table.waits(listener));
+        Self { worker: worker.clone(), stream, inbox, slot, peer, listener, record, waits }
     }
 
     /// Waits for the first bytes of a request. False if the connection is to be closed instead. The buffer is borrowed only
@@ -111,8 +115,8 @@ impl Client {
             return true;
         }
         let mut retiring = false;
-        let Self { worker, stream, inbox, slot, .. } = self;
-        slot.within(worker.shared.now_ms(), IDLE);
+        let Self { worker, stream, inbox, slot, waits, .. } = self;
+        slot.within(worker.shared.now_ms(), waits.idle);
         poll_fn(|cx| {
             inbox.borrow(&worker.stock);
             if let Poll::Ready(read) = inbox.poll_fill(cx, stream) {
@@ -129,6 +133,7 @@ impl Client {
 
     /// Serves one request.
     async fn one(&mut self, scratch: &mut Scratch) -> Next {
+        self.record.begin(0);
         let end = match self.head().await {
             Ok(Some(end)) => end,
             Ok(None) => return Next::Drop,
@@ -151,7 +156,7 @@ impl Client {
                 return Err(Refusal::head_too_large());
             }
             if !self.inbox.is_empty() && !std::mem::replace(&mut waited, true) {
-                self.slot.within(self.worker.shared.now_ms(), HEAD);
+                self.slot.within(self.worker.shared.now_ms(), self.waits.head);
             }
             match guarded(&self.slot, self.inbox.fill(&mut self.stream)).await {
                 Ok(Ok(0) | Err(_)) | Err(Signal::Close) => return Ok(None),
@@ -180,22 +185,28 @@ impl Client {
     /// Like [`Self::refuse`]; `bodiless` leaves the text away, as an answer to `HEAD` must.
     pub async fn refuse_to(&mut self, refusal: &Refusal, keep: bool, bodiless: bool) -> Next {
         let keep = keep && !self.slot.retired();
-        self.answer(&refusal.write(keep, bodiless), keep).await
+        let mut answer = refusal.write(keep, bodiless);
+        ident::name(&mut answer, &self.record.id.borrow());
+        self.record.reason.set(Some(refusal.code));
+        self.answer(&answer, keep).await
     }
 
-    /// Writes a whole answer of the proxy itself, which says whether the connection stays.
+    /// Writes a whole answer of the proxy itself, or its head, which says whether the connection stays.
     pub async fn answer(&mut self, answer: &[u8], keep: bool) -> Next {
+        self.record.says(answer);
         self.slot.within(self.worker.shared.now_ms(), LINGER);
-        match guarded(&self.slot, self.stream.write_all(answer)).await {
-            Ok(Ok(())) if keep => Next::Keep,
-            Ok(Ok(())) => Next::Close,
-            _ => Next::Drop,
+        if !matches!(guarded(&self.slot, self.stream.write_all(answer)).await, Ok(Ok(()))) {
+            return Next::Drop;
         }
+        self.record.wrote(answer.len());
+        if keep { Next::Keep } else { Next::Close }
     }
 
     /// Refuses whatever the client came for, and closes.
     pub async fn turn_away(mut self, refusal: &Refusal) {
-        if self.refuse(refusal, false).await == Next::Close {
+        let next = self.refuse(refusal, false).await;
+        self.tell_of_no_service();
+        if next == Next::Close {
             self.linger().await;
         }
     }

@@ -19,7 +19,7 @@ use super::upload::{Upload, UploadEnd};
 use crate::http::body::Body;
 use crate::inbox::Inbox;
 use crate::live::service::LiveService;
-use crate::live::target::Claim;
+use crate::live::target::{Claim, LiveTarget};
 use crate::stream::tunnel;
 use crate::upstream::connect::connect;
 use crate::worker::clock::{Signal, Slot};
@@ -43,6 +43,8 @@ pub struct Exchange<'a> {
     pub body: Body,
     /// When its head was whole.
     pub began_us: u64,
+    /// Who was asked last, and since when, in microseconds. Noted only for the access log.
+    pub chosen: Option<(Arc<LiveTarget>, u64)>,
 }
 
 /// A connection to an instance.
@@ -71,8 +73,14 @@ pub enum Outcome {
 }
 
 impl Exchange<'_> {
-    /// Sends the request and relays the answer.
+    /// Sends the request, relays the answer, and tells of it.
     pub async fn run(mut self) -> Next {
+        let next = self.send().await;
+        self.over();
+        next
+    }
+
+    async fn send(&mut self) -> Next {
         let worker = self.client.worker.clone();
         let counts = self.service.counts.clone();
         let gap = if self.ask.is_traffic() { &counts.gap } else { &counts.preview_gap };
@@ -82,7 +90,7 @@ impl Exchange<'_> {
         let named = matches!(self.ask.preview, Some(Preview::Named(_)));
         loop {
             let claim = match self.claim(&mut tried, &mut paused).await {
-                Ok(claim) => claim,
+                Ok(claim) => self.note(claim),
                 Err(NoClaim::Gone) => return Next::Drop,
                 Err(NoClaim::Refused(refusal)) => return self.failed(refusal).await,
                 Err(NoClaim::Exhausted) => {
@@ -95,6 +103,7 @@ impl Exchange<'_> {
                 Err(error) => {
                     last = self.not_reached(&claim, &error, !paused);
                     tried.push(claim.target().serial);
+                    self.client.record.again();
                     if named {
                         drop(claim);
                         let refusal = Refusal::unreachable(&self.service.spec.name, &last);
@@ -111,6 +120,7 @@ impl Exchange<'_> {
             {
                 again = true;
                 counts.shard(worker.index).retried();
+                self.client.record.again();
                 continue;
             }
             return self.settle(outcome, claim, upstream, &progress).await;
@@ -123,7 +133,7 @@ impl Exchange<'_> {
             let patient = self.is_patient();
             let Client { worker, stream, inbox, slot, .. } = &mut *self.client;
             let mut waiter = Waiter { worker, stream, inbox, slot };
-            match waiter.claim(&mut self.service, self.ask.preview.as_ref(), self.ask.pinned.point, tried).await {
+            match waiter.claim(&mut self.service, self.ask.preview.as_ref(), self.ask.pinned.wish, tried).await {
                 Err(NoClaim::Exhausted) if patient => waiter.pause(&mut self.service).await?,
                 other => return other,
             }
@@ -142,7 +152,9 @@ impl Exchange<'_> {
     /// Remembers that a target refused a connection, counted once per request; says so for people.
     fn not_reached(&self, claim: &Claim, error: &std::io::Error, first: bool) -> String {
         let target = claim.target();
-        target.refused(self.client.worker.shared.now_ms());
+        let now = self.client.worker.shared.now_ms();
+        target.refused(now);
+        self.service.blame(target, now);
         target.counts.failed.fetch_add(u64::from(first && self.ask.is_traffic()), Relaxed);
         format!("{} at {}: {error}", target.instance, target.address)
     }
@@ -157,7 +169,11 @@ impl Exchange<'_> {
         let reused = idle.is_some();
         let stream = match idle {
             Some(stream) => stream,
-            None => connect(target, self.service.limits().connect).await?,
+            None => {
+                let stream = connect(target, self.service.limits().connect).await?;
+                self.service.counts.shard(worker.index).connected();
+                stream
+            }
         };
         let mut inbox = Inbox::default();
         inbox.borrow(&worker.stock);
@@ -172,7 +188,7 @@ impl Exchange<'_> {
         progress: &Progress,
         waiting: &Waiting<'_>,
     ) -> Outcome {
-        let Client { worker, stream, inbox, slot, .. } = &mut *self.client;
+        let Client { worker, stream, inbox, slot, record, .. } = &mut *self.client;
         let Scratch { response, sent, out, .. } = &mut *self.scratch;
         let (shared, limits) = (&*worker.shared, self.service.limits());
         let upload = Upload {
@@ -181,6 +197,7 @@ impl Exchange<'_> {
             inbox,
             max_body: limits.max_body.0,
             answer: limits.answer,
+            pause: limits.body_pause,
             last: !self.ask.keep,
             slot,
             shared,
@@ -188,9 +205,8 @@ impl Exchange<'_> {
             waiting,
         };
         let shard = self.service.counts.shard(worker.index);
-        let rules = self.service.rules.as_deref();
-        let relay =
-            Relay { ask: &self.ask, rules, claim, shard, began_us: self.began_us, slot, shared, progress, waiting };
+        let (ask, began_us, rules) = (&self.ask, self.began_us, self.service.rules.as_deref());
+        let relay = Relay { ask, rules, claim, shard, began_us, slot, shared, progress, waiting, record };
         let (mut client_read, mut client_write) = stream.split();
         let (mut target_read, mut target_write) = upstream.stream.split();
         let mut there = pin!(upload.run(&mut client_read, &mut target_write));

@@ -101,6 +101,10 @@ pub struct Manner<'a> {
     pub cookie: Option<&'a str>,
     /// What a browser is to remember of TLS, unless the instance says it.
     pub hsts: Option<&'a str>,
+    /// Another one, for a client that stays with its instance from here on.
+    pub sticky: Option<&'a str>,
+    /// The id of the request, if it has one.
+    pub id: &'a [u8],
 }
 
 /// Writes the head that the client gets.
@@ -122,11 +126,14 @@ pub fn response(out: &mut Vec<u8>, head: &[u8], response: &Response, manner: Man
             line(out, field.name.of(head), field.value.of(head));
         }
     }
-    if let Some(cookie) = manner.cookie {
+    for cookie in manner.cookie.into_iter().chain(manner.sticky) {
         line(out, b"Set-Cookie", cookie.as_bytes());
     }
     if let Some(hsts) = manner.hsts.filter(|_| !has(&response.fields, head, HSTS)) {
         line(out, HSTS, hsts.as_bytes());
+    }
+    if !manner.id.is_empty() && !has(&response.fields, head, b"x-request-id") {
+        line(out, b"X-Request-ID", manner.id);
     }
     if manner.chunks {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");

@@ -1,6 +1,7 @@
 //! Where there is nothing but the way to the same place by TLS.
 
 use super::connection::{Client, Next};
+use super::ident;
 use super::refuse::Refusal;
 use crate::http::body::Framing;
 use crate::http::request::Request;
@@ -25,6 +26,7 @@ pub async fn redirect(client: &mut Client, request: &Request, end: usize, port: 
     answer.extend_from_slice(b"\r\nContent-Length: 0\r\n");
     let keep = keep && !client.slot.retired();
     answer.extend_from_slice(if keep { b"\r\n" } else { b"Connection: close\r\n\r\n" });
+    ident::name(&mut answer, &client.record.id.borrow());
     client.inbox.consume(end);
     client.answer(&answer, keep).await
 }

@@ -5,8 +5,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use cutover_core::InstanceId;
 use cutover_core::pin::{COOKIE, PinBy};
-use cutover_core::table::Network;
+use cutover_core::spread::{HashBy, STICKY, address_number, instance_number, number, sticky_name};
+use cutover_core::table::{Balance, Network};
 use memchr::memmem;
 
 use super::forward::line;
@@ -14,15 +16,37 @@ use crate::http::field::{Known, members};
 use crate::http::head::Field;
 use crate::http::request::Request;
 use crate::live::count::ServiceCounts;
+use crate::live::group::Wish;
 use crate::live::pin::LivePin;
+use crate::live::service::LiveService;
 
-/// Which release a client keeps to.
+/// How the names of all our cookies begin.
+const OURS: &[u8] = b"cutover-";
+
+/// Which release a client keeps to, and which instance.
 #[derive(Debug, Default)]
 pub struct Pinned {
-    /// Its point; none goes by the weights.
-    pub point: Option<u16>,
+    /// Where it wants to go.
+    pub wish: Wish,
     /// The cookie to give it.
     pub cookie: Option<Box<str>>,
+    /// How it stays with its instance, if it is to.
+    pub sticks: Option<Sticks>,
+}
+
+/// How a client stays with its instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sticks {
+    secure: bool,
+}
+
+impl Sticks {
+    /// The value of `Set-Cookie` that names an instance, unless it is the one that the client named.
+    pub fn cookie(self, instance: &InstanceId, named: Option<u64>) -> Option<String> {
+        let number = instance_number(instance);
+        let (name, secure) = (sticky_name(&instance.service), if self.secure { "; Secure" } else { "" });
+        (named != Some(number)).then(|| format!("{name}={number:016x}; Path=/; HttpOnly; SameSite=Lax{secure}"))
+    }
 }
 
 /// Who asks, and what.
@@ -49,13 +73,33 @@ impl Asker<'_> {
                 None => {
                     let point = counts.new_point();
                     let cookie = pin.set_cookie(point, path, self.is_https());
-                    return Pinned { point: Some(point), cookie: Some(cookie.into()) };
+                    let wish = Wish { point: Some(point), ..Wish::default() };
+                    return Pinned { wish, cookie: Some(cookie.into()), sticks: None };
                 }
             },
             PinBy::Header(name) => self.header(name.as_bytes()).map(|value| pin.spec.point(value)),
             PinBy::Address => self.address().map(|address| pin.spec.point_of(address)),
         };
-        Pinned { point, cookie: None }
+        Pinned { wish: Wish { point, ..Wish::default() }, ..Pinned::default() }
+    }
+
+    /// With what else its service wants to know of it to choose an instance.
+    pub fn spread(&self, service: &LiveService, mut pinned: Pinned) -> Pinned {
+        if service.spec.balance == Balance::Hash {
+            pinned.wish.key = match &service.spec.spread.hash {
+                HashBy::Address => self.address().map(address_number),
+                HashBy::Header(name) => self.header(name.as_bytes()).map(|value| number(1, value)),
+            };
+        }
+        if let Some(name) = &service.sticky {
+            pinned.wish.sticky =
+                self.values(|field| field.known == Known::Cookie).flat_map(cookies).find_map(|cookie| {
+                    let value = cookie.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+                    u64::from_str_radix(std::str::from_utf8(value).ok()?, 16).ok()
+                });
+            pinned.sticks = Some(Sticks { secure: self.is_https() });
+        }
+        pinned
     }
 
     fn values(&self, of: impl Fn(&Field) -> bool) -> impl DoubleEndedIterator<Item = &[u8]> {
@@ -114,9 +158,9 @@ fn cookies(field: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// If there is a cookie of ours in a field, writes the field without it, or nothing if there is no other. False if there is none:
 /// then nothing was written.
 pub fn without_ours(out: &mut Vec<u8>, name: &[u8], value: &[u8]) -> bool {
-    let is_ours = |cookie: &[u8]| cookie.starts_with(COOKIE.as_bytes());
+    let is_ours = |cookie: &[u8]| [COOKIE, STICKY].iter().any(|ours| cookie.starts_with(ours.as_bytes()));
     // Searching is quicker than taking the field apart, and there is nearly always nothing to find.
-    if memmem::find(value, COOKIE.as_bytes()).is_none() || !cookies(value).any(is_ours) {
+    if memmem::find(value, OURS).is_none() || !cookies(value).any(is_ours) {
         return false;
     }
     // The others stay byte for byte: some applications put into a cookie what does not belong there.

@@ -8,9 +8,9 @@ use super::connection::{Client, Next, guarded};
 use super::exchange::Exchange;
 use super::forward;
 use super::https;
+use super::ident;
 use super::pin::{Asker, Pinned};
 use super::refuse::Refusal;
-use super::upload::STALL;
 use crate::http::body::{Body, Framing};
 use crate::http::field::Known;
 use crate::http::request::Request;
@@ -19,6 +19,7 @@ use crate::live::table::LiveTraffic;
 use crate::route::Prefix;
 use crate::rule::{self, Judged, Manners, Visitor};
 use crate::worker::stock::Scratch;
+use cutover_core::rules::Coding;
 use cutover_core::table::Network;
 use tokio::io::AsyncWriteExt;
 
@@ -41,6 +42,10 @@ pub struct Ask {
     pub pinned: Pinned,
     /// What a browser is to remember of TLS.
     pub hsts: Option<Arc<str>>,
+    /// Who asks, as far as somebody says who is believed; the other end of the connection where nobody wants to know.
+    pub client: IpAddr,
+    /// The coding in which its answer may be compressed.
+    pub coding: Option<Coding>,
 }
 
 impl Ask {
@@ -61,6 +66,7 @@ struct Routed {
     hsts: Option<Arc<str>>,
     /// The client's address, if a rule may ask for it.
     address: Option<IpAddr>,
+    client: IpAddr,
 }
 
 /// What became of reading a small body.
@@ -76,6 +82,7 @@ enum Buffered {
 /// Serves the request whose head is the first `end` bytes of the inbox.
 pub async fn serve(client: &mut Client, scratch: &mut Scratch, end: usize) -> Next {
     let began_us = client.worker.shared.now_us();
+    client.record.begin(end);
     let head = &client.inbox.data()[..end];
     if let Err(refused) = scratch.request.parse(head) {
         return client.refuse(&Refusal::bad_request(refused.status, refused.why), false).await;
@@ -87,18 +94,30 @@ pub async fn serve(client: &mut Client, scratch: &mut Scratch, end: usize) -> Ne
         client.inbox.consume(end);
         return client.refuse_to(&refusal, keep, bodiless).await;
     };
-    if let Some(port) = routed.https {
-        return https::redirect(client, &scratch.request, end, port).await;
-    }
-    let Routed { service, trusted, pinned, preview, hsts, address, .. } = routed;
-    let ask = Ask { hsts, ..ask(head, request, &service, pinned, preview) };
+    let https = routed.https;
+    let trusted = routed.trusted;
+    let (service, ask, address) = ask(head, request, routed);
     let framing = request.framing;
     scratch.sent.clear();
-    let secure = client.stream.is_secure();
-    forward::request(&mut scratch.sent, head, request, client.peer, trusted, secure, service.spec.name.as_str());
+    let trail = &service.spec.trail;
+    let made = (!trail.is_empty()).then(|| ident::find(scratch, head, trail, trusted, client));
+    if service.log.is_some() {
+        scratch.head.clear();
+        scratch.head.extend_from_slice(head);
+    }
+    if let Some(port) = https {
+        let next = https::redirect(client, &scratch.request, end, port).await;
+        client.over(scratch, &service, &ask, began_us, None);
+        return next;
+    }
+    let (request, name) = (&scratch.request, service.spec.name.as_str());
+    forward::request(&mut scratch.sent, head, request, client.peer, trusted, client.stream.is_secure(), name);
+    if let Some(made) = made {
+        ident::write(scratch, &client.record.id.borrow(), made);
+    }
     let judged = service.rules.as_ref().map(|rules| {
         rules.edit_request(&mut scratch.sent);
-        let visitor = Visitor { head, request, address, preview: ask.preview.as_ref() };
+        let visitor = Visitor { head, request: &scratch.request, address, preview: ask.preview.as_ref() };
         let manners = Manners { keep: visitor.keeps(), old: ask.old, bodiless: ask.bodiless };
         (rules.judge(&visitor, &service.counts, began_us), manners)
     });
@@ -107,6 +126,7 @@ pub async fn serve(client: &mut Client, scratch: &mut Scratch, end: usize) -> Ne
     if let Some((Judged { ruling, permit }, manners)) = judged {
         _permit = permit;
         if let Some(next) = rule::act(client, &service, ruling, manners).await {
+            client.over(scratch, &service, &ask, began_us, None);
             return next;
         }
     }
@@ -114,13 +134,20 @@ pub async fn serve(client: &mut Client, scratch: &mut Scratch, end: usize) -> Ne
     if !body.done() {
         match buffer(client, scratch, &service, framing, &mut body).await {
             Buffered::Ready => {}
-            Buffered::Gone => return Next::Drop,
+            Buffered::Gone => {
+                client.record.read(body.received());
+                client.over(scratch, &service, &ask, began_us, None);
+                return Next::Drop;
+            }
             Buffered::Refused(refusal) => {
-                return client.refuse_to(&service.dress(refusal), false, ask.bodiless).await;
+                let next = client.refuse_to(&service.dress(refusal), false, ask.bodiless).await;
+                client.record.read(body.received());
+                client.over(scratch, &service, &ask, began_us, None);
+                return next;
             }
         }
     }
-    Exchange { client, scratch, service, ask, body, began_us }.run().await
+    Exchange { client, scratch, service, ask, body, began_us, chosen: None }.run().await
 }
 
 fn route(client: &Client, head: &[u8], request: &Request) -> Option<Routed> {
@@ -130,15 +157,16 @@ fn route(client: &Client, head: &[u8], request: &Request) -> Option<Routed> {
             let Prefix { path, service, https, hsts } =
                 router.find(request.host.map(|host| host.of(head)), request.target.of(head))?;
             let trusted = believed(&router.trusted);
-            let asker = || {
-                let networks = trusted.then_some(router.trusted.as_slice());
-                Asker { head, request, peer: client.peer, trusted: networks, secure: client.stream.is_secure() }
-            };
+            let (peer, secure) = (client.peer, client.stream.is_secure());
+            let networks = trusted.then_some(router.trusted.as_slice());
+            let asker = Asker { head, request, peer, trusted: networks, secure };
             let pin = service.pin.as_ref();
-            let pinned = pin.map_or_else(Pinned::default, |pin| asker().pinned(pin, &service.counts, path));
-            let address = service.rules.as_ref().and_then(|_| asker().address());
-            let hsts = hsts.clone().filter(|_| client.stream.is_secure());
-            Some(Routed { service: service.clone(), trusted, pinned, preview: None, https: *https, hsts, address })
+            let pinned = pin.map_or_else(Pinned::default, |pin| asker.pinned(pin, &service.counts, path));
+            let pinned = if service.asks_for_clients() { asker.spread(service, pinned) } else { pinned };
+            let address = (service.rules.is_some() || service.log.is_some()).then(|| asker.address()).flatten();
+            let (hsts, client) = (hsts.clone().filter(|_| secure), address.unwrap_or(peer));
+            let (service, https) = (service.clone(), *https);
+            Some(Routed { service, trusted, pinned, preview: None, https, hsts, address, client })
         }
         LiveTraffic::Preview { service, release, trusted } => Some(Routed {
             service: service.clone(),
@@ -148,18 +176,21 @@ fn route(client: &Client, head: &[u8], request: &Request) -> Option<Routed> {
             https: None,
             hsts: None,
             address: None,
+            client: client.peer,
         }),
         LiveTraffic::Tcp(_) => None,
     })
 }
 
-fn ask(head: &[u8], request: &Request, service: &LiveService, pinned: Pinned, preview: Option<Preview>) -> Ask {
+/// Where it goes, what is remembered of it, and the address that rules may ask for.
+fn ask(head: &[u8], request: &Request, routed: Routed) -> (Arc<LiveService>, Ask, Option<IpAddr>) {
+    let Routed { service, pinned, preview, client, hsts, address, .. } = routed;
     let method = request.method.of(head);
     let token = || self::preview(head, request, service.spec.token.as_ref()?.as_bytes());
     let preview = preview.or_else(token);
     // The agent looks at the service as a whole, not as one of its clients.
     let pinned = if preview.is_none() { pinned } else { Pinned::default() };
-    Ask {
+    let ask = Ask {
         old: request.old,
         keep: request.keep,
         bodiless: method == b"HEAD",
@@ -167,8 +198,11 @@ fn ask(head: &[u8], request: &Request, service: &LiveService, pinned: Pinned, pr
         upgrade: request.upgrade.is_some(),
         preview,
         pinned,
-        hsts: None,
-    }
+        client,
+        hsts,
+        coding: service.rules.as_ref().and_then(|rules| rules.accepted(head, request)),
+    };
+    (service, ask, address)
 }
 
 fn preview(head: &[u8], request: &Request, token: &[u8]) -> Option<Preview> {
@@ -214,7 +248,7 @@ async fn buffer(
         if body.received() > limits.max_body.0 {
             return Buffered::Refused(Refusal::body_too_large(limits.max_body));
         }
-        client.slot.within(client.worker.shared.now_ms(), STALL);
+        client.slot.within(client.worker.shared.now_ms(), limits.body_pause);
         if !std::mem::replace(&mut invited, true) && client.inbox.is_empty() && !body.done() {
             let invite = client.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n");
             if !matches!(guarded(&client.slot, invite).await, Ok(Ok(()))) {

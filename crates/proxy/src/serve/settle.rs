@@ -23,11 +23,20 @@ enum Left {
 
 impl Exchange<'_> {
     /// Counts, puts things back, and answers if there was no answer.
-    pub async fn settle(self, outcome: Outcome, claim: Claim, mut upstream: Upstream, progress: &Progress) -> Next {
+    pub async fn settle(
+        &mut self,
+        outcome: Outcome,
+        claim: Claim,
+        mut upstream: Upstream,
+        progress: &Progress,
+    ) -> Next {
         if let Outcome::Answered(Answered::Switched { websocket }) = outcome {
             self.served(&claim);
-            let Client { worker, stream, inbox, slot, .. } = self.client;
-            tunnel::run(worker, tunnel::End { stream, inbox }, upstream.end(), claim, slot, websocket).await;
+            let Client { worker, stream, inbox, slot, record, .. } = &mut *self.client;
+            let client = tunnel::End { stream, inbox };
+            let moved = tunnel::run(worker, client, upstream.end(), claim, slot, websocket).await;
+            record.read(moved.there);
+            record.sent.set(record.sent.get() + moved.back);
             return Next::Drop;
         }
         let left = self.judge(outcome, &claim, upstream, progress);
@@ -108,15 +117,22 @@ impl Exchange<'_> {
             self.service.counts.shard(self.client.worker.index).served();
         }
         claim.target().counts.served.fetch_add(u64::from(self.ask.is_traffic()), Relaxed);
+        let counts_errors = self.service.spec.spread.eject.as_ref().is_some_and(|eject| eject.errors);
+        if counts_errors && self.client.record.status.get() >= 500 {
+            self.service.blame(claim.target(), self.client.worker.shared.now_ms());
+        } else {
+            claim.target().succeeded();
+        }
     }
 
     /// The instance did not answer.
     fn blame(&self, claim: &Claim) {
         claim.target().counts.failed.fetch_add(u64::from(self.ask.is_traffic()), Relaxed);
+        self.service.blame(claim.target(), self.client.worker.shared.now_ms());
     }
 
     /// Answers with a failure that is not the client's. The agent's own looks say nothing about the service.
-    pub async fn failed(self, refusal: Refusal) -> Next {
+    pub async fn failed(&mut self, refusal: Refusal) -> Next {
         if self.ask.preview.is_none() {
             self.service.counts.shard(self.client.worker.index).failed();
         }
@@ -129,6 +145,7 @@ impl Exchange<'_> {
         if self.ask.is_traffic() {
             self.service.counts.shard(self.client.worker.index).failed();
         }
+        self.client.record.reason.set(Some("cut"));
         self.client.stream.sever(progress.until_close.get());
         Left::Done(Next::Drop)
     }

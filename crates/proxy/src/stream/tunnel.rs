@@ -34,6 +34,15 @@ pub struct End<'a, S> {
     pub inbox: &'a mut Inbox,
 }
 
+/// How many bytes a tunnel carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moved {
+    /// From the client.
+    pub there: u64,
+    /// To it.
+    pub back: u64,
+}
+
 /// One direction.
 #[derive(Debug, Default)]
 struct Flow {
@@ -41,6 +50,7 @@ struct Flow {
     ended: bool,
     shut: bool,
     frames: Option<Frames>,
+    moved: u64,
 }
 
 /// Copies until both sides are done, one of them fails, or the stream is ordered to end. Counts as a stream of its target.
@@ -51,7 +61,7 @@ pub async fn run(
     claim: Claim,
     slot: &Slot,
     websocket: bool,
-) {
+) -> Moved {
     claim.become_stream();
     slot.limit(0);
     slot.stream_of(claim.target().serial);
@@ -83,6 +93,7 @@ pub async fn run(
         goodbye(&back, client, &CLOSE_CLIENT).await;
         goodbye(&there, target, &CLOSE_INSTANCE).await;
     }
+    Moved { there: there.moved, back: back.moved }
 }
 
 /// A stream may rightly be silent for hours; a peer that lost its power is silent for ever. The kernel asks after it.
@@ -112,7 +123,8 @@ impl Flow {
         if let Some(frames) = &mut frames {
             frames.pass(inbox.data());
         }
-        let flow = Self { pending: inbox.data().to_vec(), frames, ..Self::default() };
+        let moved = inbox.data().len() as u64;
+        let flow = Self { pending: inbox.data().to_vec(), frames, moved, ..Self::default() };
         inbox.consume(inbox.data().len());
         flow
     }
@@ -157,6 +169,7 @@ impl Flow {
         ready!(Pin::new(from).poll_read(cx, &mut room))?;
         let read = room.filled();
         self.ended = read.is_empty();
+        self.moved += read.len() as u64;
         if let Some(frames) = &mut self.frames {
             frames.pass(read);
         }

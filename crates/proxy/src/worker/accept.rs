@@ -13,6 +13,7 @@ use crate::live::table::{LiveListener, LiveTraffic};
 use crate::serve::connection::{Client, guarded};
 use crate::serve::refuse::Refusal;
 use crate::socket::Socket;
+use crate::stream::preamble;
 use crate::tls::door::Door;
 use crate::tls::handshake::{self, Greeted};
 use crate::tls::stream::Secured;
@@ -45,9 +46,11 @@ fn gone_already(error: &std::io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
 
-async fn connection(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, address: SocketAddr) {
+async fn connection(worker: Rc<Worker>, mut stream: TcpStream, peer: SocketAddr, address: SocketAddr) {
     let _counted = Counted::new(&worker.shared);
     let _ = stream.set_nodelay(true);
+    let Some(peer) = client(&worker, &mut stream, peer, address).await else { return };
+    worker.counts().accepted();
     let (door, tcp) = worker.table(|table| match table.listener(address) {
         Some(LiveListener { door, traffic: LiveTraffic::Tcp(service), .. }) => (door.clone(), Some(service.clone())),
         Some(LiveListener { door, .. }) => (door.clone(), None),
@@ -68,7 +71,7 @@ async fn connection(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, add
         return Box::pin(http2::connection::serve(&worker, socket, true, slot, peer)).await;
     }
     match tcp {
-        Some(service) => tcp::serve(&worker, socket, slot, peer.ip(), service).await,
+        Some(service) => tcp::serve(&worker, socket, slot, peer, service).await,
         None => serve::connection::serve(&worker, socket, slot, peer).await,
     }
 }
@@ -90,6 +93,25 @@ async fn secure(
             None
         }
         Ok(Greeted::Gone) | Err(_) => None,
+    }
+}
+
+/// Who the client is: the peer, unless that is one who introduces others. None if it does not do that well.
+async fn client(worker: &Worker, stream: &mut TcpStream, peer: SocketAddr, at: SocketAddr) -> Option<SocketAddr> {
+    let introduces = worker.table(|table| {
+        let introduced = table.spec.introduced.iter().find(|introduced| introduced.listener == at);
+        introduced.is_some_and(|introduced| introduced.from.iter().any(|network| network.contains(peer.ip())))
+    });
+    if !introduces {
+        return Some(peer);
+    }
+    match preamble::read(stream).await {
+        Ok(client) => Some(client.unwrap_or(peer)),
+        Err(error) => {
+            worker.counts().refused("bad-preamble");
+            tracing::debug!(%peer, %error, "a connection does not begin with a header of the PROXY protocol");
+            None
+        }
     }
 }
 

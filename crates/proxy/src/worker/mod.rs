@@ -11,15 +11,19 @@ pub mod order;
 pub mod stock;
 
 use std::cell::{Cell, RefCell};
+use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 use cutover_core::Timestamp;
+use cutover_core::spread::mix;
 use tokio::sync::{Notify, mpsc};
 
+use crate::live::process::ProcessCounts;
 use crate::live::table::{Live, LiveTable};
+use crate::log::Pen;
 use crate::upstream::pool::Pool;
 use clock::Clock;
 use order::Order;
@@ -37,13 +41,16 @@ pub struct Shared {
     pub connections: AtomicU64,
     /// When this process began to serve.
     pub started: Timestamp,
+    /// What each worker counts that belongs to no service.
+    pub counts: Box<[ProcessCounts]>,
     epoch: Instant,
 }
 
 impl Shared {
     /// For so many workers.
     pub fn new(workers: usize, started: Timestamp) -> Self {
-        Self { live: Live::new(workers), connections: AtomicU64::new(0), started, epoch: Instant::now() }
+        let counts = (0..workers).map(|_| ProcessCounts::default()).collect();
+        Self { live: Live::new(workers), connections: AtomicU64::new(0), started, counts, epoch: Instant::now() }
     }
 
     /// Microseconds since the start.
@@ -78,12 +85,15 @@ pub struct Worker {
     pub pool: Pool,
     /// Its spare buffers.
     pub stock: Stock,
+    /// Its way into the access logs.
+    pub pen: Pen,
     /// Rings when a new table is served. Held requests listen.
     pub changed: Notify,
     /// Whether it finishes what it has and takes nothing new.
     pub quitting: Cell<bool>,
     table: RefCell<Arc<LiveTable>>,
     seen: Cell<u64>,
+    random: Cell<u64>,
 }
 
 impl Worker {
@@ -93,12 +103,27 @@ impl Worker {
             clock: Clock::default(),
             pool: Pool::default(),
             stock: Stock::default(),
+            pen: Pen::new(shared.live.logs(), index),
             changed: Notify::new(),
             quitting: Cell::new(false),
             seen: Cell::new(shared.live.version()),
+            random: Cell::new(RandomState::new().hash_one(index)),
             table: RefCell::new(shared.live.table()),
             shared,
         }
+    }
+
+    /// Another number, for ids that shall not meet; no secret can be made of it (SplitMix64).
+    pub fn random(&self) -> u64 {
+        let next = self.random.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.random.set(next);
+        mix(next)
+    }
+
+    /// Its own counters of what belongs to no service.
+    #[inline]
+    pub fn counts(&self) -> &ProcessCounts {
+        &self.shared.counts[self.index]
     }
 
     /// Looks something up in the table served now. `look` must not call back.

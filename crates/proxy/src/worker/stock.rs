@@ -25,6 +25,10 @@ pub struct Scratch {
     pub sent: Vec<u8>,
     /// What is being written to the client.
     pub out: Vec<u8>,
+    /// A copy of the head as the client sent it, if its request is to be logged.
+    pub head: Vec<u8>,
+    /// Its `traceparent`, if it has one that is used.
+    pub trace: Vec<u8>,
 }
 
 /// The spare buffers.
@@ -62,6 +66,8 @@ impl Stock {
         if scratches.len() < KEPT && scratch.sent.capacity().max(scratch.out.capacity()) <= LARGEST {
             scratch.sent.clear();
             scratch.out.clear();
+            scratch.head.clear();
+            scratch.trace.clear();
             scratches.push(scratch);
         }
     }

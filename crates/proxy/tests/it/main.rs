@@ -13,12 +13,17 @@ mod headers;
 mod hold;
 mod http2;
 mod http2_strict;
+mod ident;
 mod limits;
+mod log;
+mod metrics;
 mod pin;
+mod preamble;
 mod process;
 mod retry;
 mod routing;
 mod rules;
+mod spread;
 mod streams;
 mod strict;
 mod support;
@@ -26,6 +31,7 @@ mod tcp;
 mod tls;
 mod tls_life;
 mod upgrade;
+mod waits;
 
 /// Not a test: the process that the tests start. It is this same program, called with a state directory in its environment.
 #[test]

@@ -196,6 +196,7 @@ impl Inner {
             failed: 0,
             errors: 0,
             latency: None,
+            ejected: false,
         });
         Stats {
             started: super::EPOCH,
@@ -253,7 +254,7 @@ fn table_routes(table: &Table, route: &ProxyRoute, service: &ServiceName) -> boo
     };
     table.listeners.iter().filter(|l| l.address == route.listen).any(|listener| match &listener.traffic {
         Traffic::Tcp { service: owner } => owner == service,
-        Traffic::Preview { .. } => false,
+        Traffic::Preview { .. } | Traffic::Metrics { .. } => false,
         Traffic::Http { routes, .. } => routes.iter().any(|r| r.hosts == wanted && r.service == *service),
     })
 }

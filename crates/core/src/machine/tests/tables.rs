@@ -90,6 +90,39 @@ fn a_preview_shows_a_release_from_the_plan_to_the_commit() {
     assert_eq!(seen(&mut run, shown, |_| false), [closed]);
 }
 
+/// Seen to fail with every service given a listener of its own, and with a listener left when its last service is gone.
+#[test]
+fn counters_of_several_services_are_read_at_one_address_that_is_nobody_else_s() {
+    let (mut first, mut second) = (spec(), spec());
+    let metrics = "127.0.0.1:9180".parse().unwrap();
+    route(&mut first).metrics = Some(metrics);
+    route(&mut second).metrics = Some(metrics);
+    route(&mut second).listen = "127.0.0.1:81".parse().unwrap();
+    let (mut own, mut third) = (first.clone(), spec());
+    let (one, two) = (Run::live().state, ServiceState::new(ServiceName::new("api").unwrap()));
+    let hold = Hold { wait: Duration::ZERO, requests: 0 };
+    let both = [(&one, first.route.as_ref()), (&two, second.route.as_ref())];
+    let table = super::super::table(Generation(1), &both, None, &hold);
+    let told = table.listeners.iter().filter_map(|listener| match &listener.traffic {
+        Traffic::Metrics { services } => Some((listener.address, services.len())),
+        _ => None,
+    });
+    assert_eq!(told.collect::<Vec<_>>(), [(metrics, 2)]);
+    assert_eq!(table.conflict(&one.name, route(&mut own)), None, "its own is no conflict");
+    route(&mut third).listen = metrics;
+    let conflict = table.conflict(&ServiceName::new("third").unwrap(), route(&mut third)).unwrap();
+    assert_eq!(conflict.wanted, "127.0.0.1:9180");
+    route(&mut third).listen = "127.0.0.1:82".parse().unwrap();
+    route(&mut third).metrics = Some("0.0.0.0:80".parse().unwrap());
+    let conflict = table.conflict(&ServiceName::new("third").unwrap(), route(&mut third)).unwrap();
+    assert_eq!(conflict.owner, one.name, "it takes no address from a route");
+    // Alone, it may give up an address of its counters for its traffic.
+    let alone = super::super::table(Generation(1), &both[..1], None, &hold);
+    route(&mut third).metrics = None;
+    route(&mut third).listen = metrics;
+    assert_eq!(alone.conflict(&one.name, route(&mut third)), None);
+}
+
 /// Seen to fail with the listeners of previews added before the routes of services behind them.
 #[test]
 fn a_preview_takes_no_address_from_a_route() {
@@ -119,7 +152,7 @@ fn services_by_tls_share_an_address_and_bring_their_certificates() {
         let route = route(&mut spec);
         route.listen = listen.parse().unwrap();
         let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
-        route.kind = RouteKind::Http { hosts, path: path.to_owned(), more: Vec::new() };
+        route.kind = RouteKind::Http { hosts, path: path.to_owned(), more: vec![] };
         route.tls = pair.map(|pair| {
             Box::new(TlsSpec {
                 from: CertificateFrom::Files { certificate: pair.into(), key: pair.into() },

@@ -109,6 +109,7 @@ fn duty(instance: &InstanceStatus) -> String {
     };
     match &instance.down {
         Some((since, exit)) => format!("{duty}, DOWN since {}: {exit}", time::moment(*since)),
+        None if instance.ejected => format!("{duty}, LEFT OUT by the proxy for failing"),
         None if instance.restarts > 0 => format!("{duty}, started again {} times", instance.restarts),
         None => duty,
     }

@@ -1,4 +1,4 @@
-//! `cutover proxy run|status|upgrade`
+//! `cutover proxy run|status|reopen|upgrade`
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -38,6 +38,15 @@ fn successor(args: &ProxyRunArgs, state: &Path) -> Vec<OsString> {
         arguments.extend(["--threads".into(), threads.to_string().into()]);
     }
     arguments
+}
+
+/// Has the proxy open its access logs anew. It is asked on its own socket: logrotate needs no agent.
+pub async fn reopen(context: &Context) -> Result<(), CliError> {
+    let proxy = cutover_proxy::client::Client::of_state(&context.state.join("proxy"));
+    proxy.reopen().await.map_err(|error| CliError::io("the access logs were not opened anew", &error))?;
+    context.printer.value(&serde_json::json!({}));
+    context.printer.line("the access logs are opened anew");
+    Ok(())
 }
 
 /// Shows the proxy.

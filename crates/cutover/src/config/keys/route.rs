@@ -51,9 +51,51 @@ pub(super) const ROUTE: Section = Section {
         ),
         key(
             "balance",
-            Form::OneOf(&["least_connections", "round_robin"]),
+            Form::OneOf(&["least_connections", "round_robin", "power_of_two", "hash"]),
             Is("\"least_connections\""),
-            "How an instance is chosen: the one with the fewest requests in flight, or each in turn.",
+            "How an instance is chosen: the one with the fewest requests in flight; each in turn; of two, taken at random, the one with \
+             fewer requests; or the same one for the same client. See [balancing.md](balancing.md).",
+        ),
+        key(
+            "hash_header",
+            Form::Text,
+            Rule("the client's address"),
+            "With `balance = \"hash\"`: the header whose value tells clients apart, such as `\"X-Tenant\"`. A request without it goes \
+             where the load is least. Not with `tcp`.",
+        ),
+        key(
+            "sticky",
+            Form::Flag,
+            Is("false"),
+            "A client stays with the instance that answered it first, by a cookie, as long as that serves. Not with `tcp`.",
+        ),
+        key(
+            "slow_start",
+            Form::Duration,
+            Is("\"0s\""),
+            "How long an instance that begins to serve is spared: it gets a tenth of its share at first, and more as time passes.",
+        ),
+        key("eject", Form::Table, Rule("see below"), "When an instance that fails is left out for a while."),
+        key(
+            "metrics",
+            Form::Listen,
+            Default::None,
+            "An address, such as `\"127.0.0.1:9180\"`, where Prometheus reads the service's counters at `/metrics`. Services may share \
+             it. Whoever reaches it may read: keep it off the Internet. See [metrics.md](metrics.md).",
+        ),
+        key("access_log", Form::Table, Rule("see below"), "A line in a file for each request."),
+        key(
+            "request_id",
+            Form::Flag,
+            Is("false"),
+            "Each request gets an `X-Request-ID`, which its answer names too; that of a `trusted` peer is kept. Not with `tcp`.",
+        ),
+        key(
+            "trace",
+            Form::Flag,
+            Is("false"),
+            "A request without a `traceparent` (W3C Trace Context) gets one, marked as sampled. One that has it keeps it in any case. \
+             Not with `tcp`.",
         ),
         key(
             "trusted",
@@ -62,6 +104,19 @@ pub(super) const ROUTE: Section = Section {
             "Peers whose `X-Forwarded-*` headers are believed, as addresses or ranges such as `\"10.0.0.0/8\"`; \
              from anybody else they are replaced. Belongs to the address: services that share one must agree. Not \
              with `tcp`.",
+        ),
+        key(
+            "proxy_from",
+            Form::Texts,
+            Is("[]"),
+            "Peers that begin each connection with a header of the PROXY protocol, version 1 or 2, such as a load balancer for TCP: as addresses \
+             or ranges. From these it is required, from others it is not read. Belongs to the address, like `trusted`.",
+        ),
+        key(
+            "send_proxy",
+            Form::OneOf(&["v1", "v2"]),
+            Default::None,
+            "With `tcp`: each connection to an instance begins with a header of the PROXY protocol that names the client.",
         ),
         key("limits", Form::Table, Rule("see below"), "Waits and sizes."),
         key("tls", Form::Table, Rule("none"), "TLS at `listen`."),
@@ -84,6 +139,7 @@ pub(super) const ROUTE: Section = Section {
         key("files", Form::List("service.web.route.files"), Default::None, "Files that the proxy sends itself."),
         key("access", Form::Table, Default::None, "Who may ask, and how much."),
         key("password", Form::Table, Default::None, "Only with a name and a password."),
+        key("compress", Form::Table, Default::None, "Text is compressed on its way to the client."),
         key("maintenance", Form::Table, Rule("see below"), "What clients get during maintenance."),
         key(
             "nginx",
@@ -244,6 +300,48 @@ pub(super) const TLS: Section = Section {
     ],
 };
 
+pub(super) const ACCESS_LOG: Section = Section {
+    path: "service.NAME.route.access_log",
+    meaning: "A line for each request, written by the proxy beside its work: what the disk is too slow for is dropped and counted, \
+              and no request waits. See [access-log.md](access-log.md).",
+    keys: &[
+        key(
+            "file",
+            Form::Path,
+            Required,
+            "The file. Services may share one, if they agree in `max_size` and `keep`. Opened anew by `cutover proxy reopen`.",
+        ),
+        key(
+            "format",
+            Form::Text,
+            Is("\"combined\""),
+            "`\"combined\"` as nginx and Apache write it, `\"json\"`, or a line of your own with nginx's names, such as \
+             `\"$remote_addr $status $request_time $instance\"`.",
+        ),
+        key("query", Form::Flag, Is("true"), "Whether query strings are written, those of the referring page too."),
+        key(
+            "max_size",
+            Form::Size,
+            Is("\"100MiB\""),
+            "At this size the file is set aside as `FILE.1`, and begun anew. `0` leaves that to others, such as logrotate.",
+        ),
+        key("keep", Form::Number, Is("5"), "How many files that were set aside are kept."),
+    ],
+};
+
+pub(super) const EJECT: Section = Section {
+    path: "service.NAME.route.eject",
+    meaning: "An instance that fails several times in a row (it refuses connections, breaks off, answers too late) gets nothing for a \
+              while; then one request tries it. Never are more than half left out. Without this table, one that refused a connection is \
+              passed over for a second. See [balancing.md](balancing.md).",
+    keys: &[
+        key("failures", Form::Number, Is("5"), "After so many failures in a row."),
+        key("back_off", Form::Duration, Is("\"10s\""), "For how long the first time; twice as long each time after."),
+        key("longest", Form::Duration, Is("\"5m\""), "Never for longer."),
+        key("errors", Form::Flag, Is("false"), "Whether answers with a status from 500 to 599 are failures too."),
+    ],
+};
+
 pub(super) const LIMITS: Section = Section {
     path: "service.NAME.route.limits",
     meaning: "Waits and sizes of the proxy; `\"0s\"` is no limit. Only `connect` has a meaning with `tcp`.",
@@ -270,5 +368,24 @@ pub(super) const LIMITS: Section = Section {
              holds nobody.",
         ),
         key("max_body", Form::Size, Is("\"100MiB\""), "The largest request body that is passed on; 413 beyond."),
+        key(
+            "body_pause",
+            Form::Duration,
+            Is("\"60s\""),
+            "How long a client may pause in the middle of its body; 408 beyond.",
+        ),
+        key(
+            "head",
+            Form::Duration,
+            Is("\"30s\""),
+            "How long the head of a request may take from its first byte to its last; 408 beyond. Of the services that share an address, \
+             the longest counts. A change holds for new connections.",
+        ),
+        key(
+            "client_idle",
+            Form::Duration,
+            Is("\"75s\""),
+            "How long a client's connection is kept idle between two requests. Of the services that share an address, the longest counts.",
+        ),
     ],
 };

@@ -23,6 +23,7 @@ mod route;
 mod rules;
 mod strategy;
 mod tls;
+mod trail;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use cutover_core::spec::{ProxyRoute, RouteKind, RouteSpec};
 use cutover_core::table::{Balance, Limits, Network};
 
-use super::{Place, nginx, rules, tls};
+use super::{Place, nginx, rules, tls, trail as noted};
 use crate::config::reader::{Located, Reader, Zero};
 use crate::config::tree::Value;
 
@@ -38,7 +38,19 @@ pub(super) fn read(service: &Reader, place: &Place) -> Route {
     let nginx = reader.section("nginx");
     if nginx.is_written() {
         let own = ["listen", "hosts", "path", "balance", "trusted", "limits", "preview", "tls"];
-        for key in own.iter().chain(rules::KEYS) {
+        let seeing = [
+            "proxy_from",
+            "send_proxy",
+            "metrics",
+            "access_log",
+            "request_id",
+            "trace",
+            "hash_header",
+            "sticky",
+            "slow_start",
+            "eject",
+        ];
+        for key in own.iter().chain(&seeing).chain(rules::KEYS) {
             if reader.has(key) {
                 let message = "is for cutover's proxy, and cannot stand beside nginx";
                 reader.wrong_value(key, reader.place_of(key), message).hint("remove it, or the nginx table");
@@ -55,12 +67,19 @@ pub(super) fn read(service: &Reader, place: &Place) -> Route {
         reader.mistake(reader.at, format!("{}: missing", reader.path_of("listen"))).hint(hint);
     }
     let (kind, carries) = if tcp { (Kind::Tcp, tcp_route(&reader)) } else { (Kind::Http, http_route(&reader)) };
-    let balance = [("least_connections", Balance::LeastConnections), ("round_robin", Balance::RoundRobin)];
+    let balance = [
+        ("least_connections", Balance::LeastConnections),
+        ("round_robin", Balance::RoundRobin),
+        ("power_of_two", Balance::PowerOfTwo),
+        ("hash", Balance::Hash),
+    ];
     let balance = reader.one_of("balance", &balance).unwrap_or_default();
-    let trusted = trusted(&reader);
+    let (trusted, introduced) = (networks(&reader, "trusted"), networks(&reader, "proxy_from"));
     let limits = limits(&reader.section("limits"), tcp);
     let rules = Box::new(rules::read(&reader, place, &carries));
     let preview = address(&reader, "preview");
+    let metrics = address(&reader, "metrics");
+    let (trail, spread) = (noted::trail(&reader, place), noted::spread(&reader, balance));
     let listen = address(&reader, "listen");
     let tls = tls::read(&reader, place, listen, &carries);
     let spec = listen.map(|listen| {
@@ -70,13 +89,34 @@ pub(super) fn read(service: &Reader, place: &Place) -> Route {
                 .wrong_value("preview", reader.place_of("preview"), message)
                 .hint("give the preview a port of its own");
         }
-        RouteSpec::Proxy(ProxyRoute { listen, kind: carries, balance, trusted, limits, preview, tls, rules })
+        let taken = |metrics: SocketAddr| metrics.port() == listen.port() || preview == Some(metrics);
+        if metrics.is_some_and(taken) {
+            let message = "is where the service itself listens, or is previewed";
+            reader
+                .wrong_value("metrics", reader.place_of("metrics"), message)
+                .hint("give the counters a port of their own");
+        }
+        RouteSpec::Proxy(ProxyRoute {
+            listen,
+            kind: carries,
+            balance,
+            trusted,
+            limits,
+            preview,
+            tls,
+            rules,
+            introduced,
+            metrics,
+            trail,
+            spread,
+        })
     });
     Route { kind, spec }
 }
 
 fn tcp_route(reader: &Reader) -> RouteKind {
-    for key in ["hosts", "path", "trusted", "preview"].iter().chain(rules::KEYS) {
+    let http = ["hosts", "path", "trusted", "preview", "access_log", "request_id", "trace", "sticky", "hash_header"];
+    for key in http.iter().chain(rules::KEYS) {
         if reader.has(key) {
             reader
                 .wrong_value(key, reader.place_of(key), "has no meaning on a TCP route")
@@ -87,6 +127,11 @@ fn tcp_route(reader: &Reader) -> RouteKind {
 }
 
 fn http_route(reader: &Reader) -> RouteKind {
+    if reader.has("send_proxy") {
+        reader
+            .wrong_value("send_proxy", reader.place_of("send_proxy"), "has a meaning only on a TCP route")
+            .hint("remove it: an HTTP instance is told of its client by X-Forwarded-For");
+    }
     let hosts = reader.texts("hosts").map(|hosts| hosts.value).unwrap_or_default();
     let mut hosts: Vec<String> = hosts.iter().filter_map(|host| self::host(reader, host)).collect();
     hosts.sort();
@@ -136,10 +181,6 @@ fn path(reader: &Reader, path: &Located<&str>) -> Option<String> {
     None
 }
 
-fn trusted(reader: &Reader) -> Vec<Network> {
-    networks(reader, "trusted")
-}
-
 /// A list of addresses and ranges.
 pub(super) fn networks(reader: &Reader, key: &str) -> Vec<Network> {
     let ranges = reader.texts(key).map(|ranges| ranges.value).unwrap_or_default();
@@ -156,7 +197,7 @@ pub(super) fn networks(reader: &Reader, key: &str) -> Vec<Network> {
 }
 
 fn limits(reader: &Reader, tcp: bool) -> Limits {
-    for key in ["answer", "keep_idle", "buffer_body", "max_body"] {
+    for key in ["answer", "keep_idle", "buffer_body", "max_body", "body_pause", "head", "client_idle"] {
         if tcp && reader.has(key) {
             reader.wrong_value(key, reader.place_of(key), "has no meaning on a TCP route").hint("only connect has");
         }
@@ -169,6 +210,9 @@ fn limits(reader: &Reader, tcp: bool) -> Limits {
         keep_idle: wait("keep_idle").unwrap_or(default.keep_idle),
         buffer_body: reader.size("buffer_body", 0).unwrap_or(default.buffer_body),
         max_body: reader.size("max_body", 0).unwrap_or(default.max_body),
+        body_pause: wait("body_pause").unwrap_or(default.body_pause),
+        head: wait("head").unwrap_or(default.head),
+        client_idle: wait("client_idle").unwrap_or(default.client_idle),
     }
 }
 

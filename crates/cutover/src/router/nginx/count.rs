@@ -141,5 +141,15 @@ async fn connections(instance: &InstanceId, runtime: &dyn Runtime) -> Connection
 
 fn stats(instance: &InstanceId, in_flight: u64, streams: u64) -> TargetStats {
     let instance = instance.clone();
-    TargetStats { instance, in_flight, streams, idle: 0, served: 0, failed: 0, errors: 0, latency: None }
+    TargetStats {
+        instance,
+        in_flight,
+        streams,
+        idle: 0,
+        served: 0,
+        failed: 0,
+        errors: 0,
+        latency: None,
+        ejected: false,
+    }
 }

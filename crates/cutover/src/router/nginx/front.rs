@@ -144,6 +144,8 @@ mod tests {
             limits: Limits::default(),
             token: None,
             rules: None,
+            trail: Default::default(),
+            spread: Default::default(),
         }
     }
 

@@ -86,6 +86,7 @@ async fn send_found(
     if length == 0 || manners.bodiless {
         return client.answer(&head, keep).await;
     }
+    client.record.says(&head);
     match body(client, head, found.file, start, length).await {
         Some(()) if keep => Next::Keep,
         Some(()) => Next::Close,
@@ -147,7 +148,10 @@ async fn body(client: &mut Client, head: Vec<u8>, file: File, start: u64, length
             (file, piece, read)
         });
         let (same, mut read_piece, read) = reading.await.ok()?;
-        let count = read.ok().filter(|count| *count > 0)?;
+        let Some(count) = read.ok().filter(|count| *count > 0) else {
+            client.record.reason.set(Some("cut"));
+            return None;
+        };
         write(client, &read_piece).await?;
         at += count as u64;
         if at == end {
@@ -163,7 +167,10 @@ async fn write(client: &mut Client, mut bytes: &[u8]) -> Option<()> {
     while !bytes.is_empty() {
         client.slot.within(client.worker.shared.now_ms(), STALL);
         match guarded(&client.slot, client.stream.write(bytes)).await {
-            Ok(Ok(count)) if count > 0 => bytes = &bytes[count..],
+            Ok(Ok(count)) if count > 0 => {
+                client.record.wrote(count);
+                bytes = &bytes[count..];
+            }
             _ => return None,
         }
     }

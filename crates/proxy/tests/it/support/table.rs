@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 
+use cutover_core::spread::Spread;
 use cutover_core::table::{Balance, Hold, Limits, Listener, Mode, Route, Service, Table, Target, Traffic};
+use cutover_core::trail::Trail;
 use cutover_core::{Generation, InstanceId, ReleaseNo, ServiceName};
 
 /// Serving with weight 1.
@@ -34,6 +36,8 @@ pub fn service(service: &str, targets: &[(&str, SocketAddr, Mode)]) -> Service {
         limits: Limits::default(),
         token: Some("secret".to_owned()),
         rules: None,
+        trail: Trail::default(),
+        spread: Spread::default(),
     }
 }
 

@@ -1,0 +1,127 @@
+//! The thread that writes.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use rtrb::Consumer;
+
+use super::Logs;
+use super::file::LogFile;
+use super::pen::HEADER;
+use crate::live::process::ProcessCounts;
+use crate::worker::Shared;
+
+/// How long it sleeps between two looks while there is something to write: what comes meanwhile is written at once.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// How often it complains.
+const COMPLAINT: Duration = Duration::from_secs(10);
+
+/// Starts it. It ends when the logs are told to quit and everything is written.
+pub fn start(shared: Arc<Shared>) -> io::Result<()> {
+    let logs = shared.live.logs().clone();
+    let consumers = std::mem::take(&mut *logs.consumers.lock().unwrap_or_else(PoisonError::into_inner));
+    let thread = std::thread::Builder::new().name("access-log".to_owned());
+    thread.spawn(move || {
+        let _ = logs.writer.set(std::thread::current());
+        let files = HashMap::new();
+        Writer { logs: logs.clone(), shared, files, complained: None, dropped: 0 }.run(consumers);
+        logs.finished.store(true, SeqCst);
+    })?;
+    Ok(())
+}
+
+struct Writer {
+    logs: Arc<Logs>,
+    shared: Arc<Shared>,
+    files: HashMap<u32, LogFile>,
+    complained: Option<Instant>,
+    dropped: u64,
+}
+
+impl Writer {
+    fn run(mut self, mut rings: Vec<Consumer<u8>>) {
+        loop {
+            let quit = self.logs.quit.load(SeqCst);
+            if self.logs.reopen.swap(false, SeqCst) {
+                self.files.values_mut().for_each(LogFile::close);
+            }
+            let written = self.drain(&mut rings);
+            self.complain();
+            if quit {
+                return;
+            }
+            if written {
+                std::thread::sleep(PAUSE);
+                continue;
+            }
+            // A line that came before the flag fell is seen here; one that comes after it wakes this thread.
+            self.logs.awake.store(false, SeqCst);
+            let idle = rings.iter().all(Consumer::is_empty);
+            if idle && !self.logs.quit.load(SeqCst) && !self.logs.reopen.load(SeqCst) {
+                std::thread::park();
+            }
+        }
+    }
+
+    /// Writes what is in the rings; whether there was anything.
+    fn drain(&mut self, rings: &mut [Consumer<u8>]) -> bool {
+        let mut batches: HashMap<u32, Vec<u8>> = HashMap::new();
+        for ring in rings {
+            let ready = ring.slots();
+            let Ok(chunk) = ring.read_chunk(ready) else { continue };
+            let (first, second) = chunk.as_slices();
+            if second.is_empty() {
+                split(first, &mut batches)
+            } else {
+                split(&[first, second].concat(), &mut batches)
+            }
+            chunk.commit_all();
+        }
+        let any = !batches.is_empty();
+        for (number, batch) in batches {
+            let Some(target) = self.logs.target(number) else { continue };
+            let file = self.files.entry(number).or_insert_with(|| LogFile::new(target.clone()));
+            file.rotates(&target);
+            if let Err(error) = file.write(&batch) {
+                let lines = memchr::memchr_iter(b'\n', &batch).count();
+                (0..lines).for_each(|_| self.shared.counts[0].unlogged());
+                if self.may_complain() {
+                    tracing::error!(path = %target.path.display(), %error, lines, "cannot write to an access log");
+                }
+            }
+        }
+        any
+    }
+
+    fn complain(&mut self) {
+        let dropped = ProcessCounts::totals(&self.shared.counts).unlogged;
+        if dropped > self.dropped && self.may_complain() {
+            let lines = dropped - self.dropped;
+            tracing::warn!(lines, "lines of access logs were dropped: they cannot be written as fast as they come");
+            self.dropped = dropped;
+        }
+    }
+
+    fn may_complain(&mut self) -> bool {
+        let due = self.complained.is_none_or(|at| at.elapsed() >= COMPLAINT);
+        if due {
+            self.complained = Some(Instant::now());
+        }
+        due
+    }
+}
+
+/// Sorts the lines of a ring by their files. Lines are put there whole.
+fn split(mut bytes: &[u8], batches: &mut HashMap<u32, Vec<u8>>) {
+    while let Some((header, rest)) = bytes.split_at_checked(HEADER) {
+        let number = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        let length = usize::try_from(number(4)).unwrap_or(usize::MAX);
+        let Some((line, after)) = rest.split_at_checked(length) else { return };
+        batches.entry(number(0)).or_default().extend_from_slice(line);
+        bytes = after;
+    }
+}

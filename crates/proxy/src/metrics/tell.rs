@@ -1,0 +1,201 @@
+//! Which metrics there are. `docs/metrics.md` lists them, and a test compares.
+
+use std::fmt::Error;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use cutover_core::ServiceName;
+use cutover_core::stats::{ServiceStats, TargetStats};
+use cutover_core::table::Mode;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
+
+use super::MOST_INSTANCES;
+use super::family::{counter, gauge, histogram};
+use super::process::{Process, started};
+use crate::live::count::{REASONS, STATUSES, Traffic};
+use crate::live::process::ProcessCounts;
+use crate::live::service::LiveService;
+use crate::live::target::LiveTarget;
+use crate::worker::Shared;
+
+/// What a scrape is told, in the text format of OpenMetrics 1.0: of these services, and of the process.
+pub fn tell(shared: &Arc<Shared>, services: &[ServiceName]) -> Result<String, Error> {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Tell { shared: shared.clone(), services: services.to_vec() }));
+    let mut text = String::new();
+    encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+#[derive(Debug)]
+struct Tell {
+    shared: Arc<Shared>,
+    services: Vec<ServiceName>,
+}
+
+/// A service, read once for all of its families.
+struct Service {
+    name: String,
+    stats: ServiceStats,
+    traffic: Traffic,
+    in_flight: u64,
+    streams: u64,
+}
+
+/// An instance, likewise.
+struct Instance {
+    service: String,
+    release: String,
+    name: String,
+    stats: TargetStats,
+    sum_us: u64,
+    weight: f64,
+}
+
+impl Collector for Tell {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), Error> {
+        let encoder = &mut encoder;
+        let table = self.shared.live.table();
+        let named: Vec<&Arc<LiveService>> = self.services.iter().filter_map(|name| table.service(name)).collect();
+        let services: Vec<Service> = named.iter().map(|service| Service::read(service, self.shared.now_us())).collect();
+        let all = named.iter().flat_map(|service| service.spec.targets.iter().zip(&service.targets));
+        let left_out = all.clone().count().saturating_sub(MOST_INSTANCES);
+        let instances: Vec<Instance> =
+            all.take(MOST_INSTANCES).map(|(spec, target)| Instance::read(target, spec.mode)).collect();
+        self.process(encoder)?;
+        requests(encoder, &services)?;
+        connections(encoder, &services)?;
+        gauge(
+            encoder,
+            "cutover_instances_left_out",
+            "Instances that are not told, because there are too many",
+            [([], left_out as f64)],
+        )?;
+        instances_of(encoder, &instances)
+    }
+}
+
+impl Tell {
+    fn process(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let (process, shared) = (Process::read(), &self.shared);
+        let counts = ProcessCounts::totals(&shared.counts);
+        let one = |value: f64| [([], value)];
+        let version = [([("version", env!("CARGO_PKG_VERSION"))], 1.0)];
+        gauge(encoder, "cutover_build_info", "Always 1; the version is a label", version)?;
+        let generation = shared.live.table().spec.generation.0 as f64;
+        gauge(encoder, "cutover_table_generation", "The generation of the table that is served", one(generation))?;
+        let open = shared.connections.load(Relaxed) as f64;
+        gauge(encoder, "cutover_connections", "Client connections open now", one(open))?;
+        let accepted = [([], counts.accepted)];
+        counter(encoder, "cutover_connections_accepted", "Client connections accepted", accepted)?;
+        let unrouted = REASONS.iter().zip(counts.refused).map(|(reason, count)| ([("reason", *reason)], count));
+        let unrouted = unrouted.filter(|(_, count)| *count > 0);
+        counter(encoder, "cutover_unrouted", "Requests refused before their service was known", unrouted)?;
+        let dropped = [([], counts.unlogged)];
+        counter(encoder, "cutover_access_log_dropped", "Lines of access logs dropped, the disk being slow", dropped)?;
+        counter(encoder, "process_cpu_seconds", "Processor time of the proxy", one(process.cpu))?;
+        gauge(encoder, "process_resident_memory_bytes", "Memory of the proxy", one(process.resident as f64))?;
+        let virtual_memory = one(process.virtual_memory as f64);
+        gauge(encoder, "process_virtual_memory_bytes", "Address space of the proxy", virtual_memory)?;
+        gauge(encoder, "process_open_fds", "Open descriptors of the proxy", one(process.open_fds as f64))?;
+        gauge(encoder, "process_max_fds", "How many descriptors it may open", one(process.max_fds as f64))?;
+        gauge(encoder, "process_threads", "Threads of the proxy", one(process.threads as f64))?;
+        let started = one(started(shared.now_us()));
+        gauge(encoder, "process_start_time_seconds", "When the proxy started, since 1970", started)
+    }
+}
+
+fn requests(encoder: &mut DescriptorEncoder<'_>, services: &[Service]) -> Result<(), Error> {
+    let each = |of: fn(&Service) -> u64| services.iter().map(move |s| ([("service", s.name.as_str())], of(s)));
+    let statuses = services.iter().flat_map(|s| {
+        let labels = STATUSES.iter().map(|class| [("service", s.name.as_str()), ("code", *class)]);
+        labels.zip(s.traffic.statuses)
+    });
+    counter(encoder, "cutover_requests", "Requests that are over, by what the client got", statuses)?;
+    let reasons = services.iter().flat_map(|s| {
+        let labels = REASONS.iter().map(|reason| [("service", s.name.as_str()), ("reason", *reason)]);
+        labels.zip(s.traffic.reasons).filter(|(_, count)| *count > 0)
+    });
+    counter(encoder, "cutover_proxy_errors", "Requests that the proxy answered in place of an instance", reasons)?;
+    counter(encoder, "cutover_served", "Requests and connections that an instance answered", each(|s| s.stats.served))?;
+    counter(
+        encoder,
+        "cutover_failed",
+        "Requests that no instance answered, or not to the end",
+        each(|s| s.stats.failed),
+    )?;
+    counter(encoder, "cutover_retries", "Requests sent once more", each(|s| s.stats.retried))?;
+    counter(encoder, "cutover_holds", "Requests that had to wait for an instance", each(|s| s.traffic.holds))?;
+    counter(encoder, "cutover_received_bytes", "Bytes from clients", each(|s| s.traffic.received))?;
+    counter(encoder, "cutover_sent_bytes", "Bytes to clients", each(|s| s.traffic.sent))?;
+    let latency = services
+        .iter()
+        .map(|s| ([("service", s.name.as_str())], s.stats.latency.counts().to_vec(), s.traffic.latency_sum_us));
+    let what = ("cutover_request_duration_seconds", "From the request's head to the answer's", 1);
+    histogram(encoder, what, latency)
+}
+
+fn connections(encoder: &mut DescriptorEncoder<'_>, services: &[Service]) -> Result<(), Error> {
+    let each = |of: fn(&Service) -> u64| services.iter().map(move |s| ([("service", s.name.as_str())], of(s)));
+    let now = |of: fn(&Service) -> u64| each(of).map(|(labels, count)| (labels, count as f64));
+    let connects = each(|s| s.traffic.connects);
+    counter(encoder, "cutover_upstream_connects", "Connections opened to instances", connects)?;
+    gauge(encoder, "cutover_held", "Requests that wait for an instance now", now(|s| s.stats.held))?;
+    gauge(encoder, "cutover_in_flight", "Requests at instances now", now(|s| s.in_flight))?;
+    gauge(encoder, "cutover_streams", "Streams open at instances now", now(|s| s.streams))
+}
+
+fn instances_of(encoder: &mut DescriptorEncoder<'_>, instances: &[Instance]) -> Result<(), Error> {
+    let each = |of: fn(&Instance) -> u64| instances.iter().map(move |i| (i.labels(), of(i)));
+    let now = |of: fn(&Instance) -> f64| instances.iter().map(move |i| (i.labels(), of(i)));
+    counter(encoder, "cutover_instance_served", "Requests that it answered", each(|i| i.stats.served))?;
+    counter(encoder, "cutover_instance_failed", "Requests that it did not answer", each(|i| i.stats.failed))?;
+    counter(encoder, "cutover_instance_errors", "Answers with a status from 500 to 599", each(|i| i.stats.errors))?;
+    gauge(encoder, "cutover_instance_in_flight", "Requests there now", now(|i| i.stats.in_flight as f64))?;
+    gauge(encoder, "cutover_instance_streams", "Streams open there now", now(|i| i.stats.streams as f64))?;
+    gauge(encoder, "cutover_instance_idle_connections", "Idle connections to it", now(|i| i.stats.idle as f64))?;
+    gauge(encoder, "cutover_instance_weight", "Its share of new requests; 0: it gets none", now(|i| i.weight))?;
+    gauge(
+        encoder,
+        "cutover_instance_ejected",
+        "1 while it is left out for failing",
+        now(|i| f64::from(i.stats.ejected)),
+    )?;
+    let counts = |i: &Instance| i.stats.latency.as_ref().map(|latency| latency.counts().to_vec());
+    let latency = instances.iter().filter_map(|i| Some((i.labels(), counts(i)?, i.sum_us)));
+    let what = ("cutover_instance_duration_seconds", "From when it was chosen to the answer's head", 2);
+    histogram(encoder, what, latency)
+}
+
+impl Service {
+    fn read(service: &LiveService, now_us: u64) -> Self {
+        let loads: Vec<_> = service.targets.iter().map(|target| target.gate.load()).collect();
+        Self {
+            name: service.spec.name.to_string(),
+            stats: service.counts.stats(&service.spec.name, now_us),
+            traffic: service.counts.traffic(),
+            in_flight: loads.iter().map(|load| load.in_flight).sum(),
+            streams: loads.iter().map(|load| load.streams).sum(),
+        }
+    }
+}
+
+impl Instance {
+    fn read(target: &LiveTarget, mode: Mode) -> Self {
+        Self {
+            service: target.instance.service.to_string(),
+            release: target.instance.release.to_string(),
+            name: target.instance.to_string(),
+            stats: target.stats(),
+            sum_us: target.counts.latency_sum_us(),
+            weight: if let Mode::Serving { weight } = mode { f64::from(weight) } else { 0.0 },
+        }
+    }
+
+    fn labels(&self) -> [(&'static str, &str); 3] {
+        [("service", &self.service), ("release", &self.release), ("instance", &self.name)]
+    }
+}
