@@ -234,6 +234,29 @@ pub struct Limits {
     pub buffer_body: ByteSize,
     /// The largest body that is passed on; 413 beyond.
     pub max_body: ByteSize,
+    /// How long a client may pause in the middle of its body; 408 beyond.
+    #[serde(with = "duration", skip_serializing_if = "is_body_pause")]
+    pub body_pause: Duration,
+    /// How long the head of a request may take from its first byte to its last; 408 beyond. Of the services of one listener, the
+    /// longest counts.
+    #[serde(with = "duration", skip_serializing_if = "is_head")]
+    pub head: Duration,
+    /// How long a client's connection is kept idle between two requests. Of the services of one listener, the longest counts.
+    #[serde(with = "duration", skip_serializing_if = "is_client_idle")]
+    pub client_idle: Duration,
+}
+
+// What is as always is left out, so that a proxy of an earlier version can read the table.
+fn is_body_pause(time: &Duration) -> bool {
+    *time == Limits::default().body_pause
+}
+
+fn is_head(time: &Duration) -> bool {
+    *time == Limits::default().head
+}
+
+fn is_client_idle(time: &Duration) -> bool {
+    *time == Limits::default().client_idle
 }
 
 impl Default for Limits {
@@ -244,6 +267,9 @@ impl Default for Limits {
             keep_idle: Duration::from_secs(4),
             buffer_body: ByteSize(16 << 10),
             max_body: ByteSize(100 << 20),
+            body_pause: Duration::from_secs(60),
+            head: Duration::from_secs(30),
+            client_idle: Duration::from_secs(75),
         }
     }
 }

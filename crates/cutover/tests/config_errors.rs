@@ -224,7 +224,7 @@ fn tls() {
     snapshot!(transcript(&cases.each_ref().map(String::as_str)));
 }
 
-/// Seen to fail with the end of a certificate not looked at.
+/// What clients would mind is said before anything has changed.
 #[test]
 fn a_certificate_is_looked_at_before_it_is_used() {
     let folder = Folder::new();

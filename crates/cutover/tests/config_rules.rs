@@ -7,7 +7,8 @@ mod config;
 use std::time::Duration;
 
 use config::Folder;
-use cutover_core::rules::{MAX_PAGE, Missing, Rules};
+use cutover_core::ByteSize;
+use cutover_core::rules::{Coding, Compress, MAX_PAGE, Missing, Rules};
 use cutover_core::spec::{ProxyRoute, RouteKind};
 
 const SERVICE: &str = "project = \"shop\"\n[service.web]\ncommand = [\"./server\", \"{port}\"]\nready = { tcp = true }\n[service.web.route]\n";
@@ -107,6 +108,19 @@ fn files() {
 }
 
 #[test]
+fn compression_is_off_unless_asked_for() {
+    assert_eq!(rules("").compress, None);
+    assert_eq!(
+        rules("compress = {}").compress,
+        Some(Compress { codings: Coding::ALL.to_vec(), min_size: ByteSize(1024) })
+    );
+    let some = rules("compress = { codings = [\"gzip\", \"br\"], min_size = 10 }").compress.unwrap();
+    assert_eq!((some.codings, some.min_size), (vec![Coding::Gzip, Coding::Br], ByteSize(10)));
+    let limits = route("listen = 80\nlimits = { head = \"5s\", client_idle = \"10s\", body_pause = \"7s\" }").limits;
+    assert_eq!([limits.head, limits.client_idle, limits.body_pause].map(|time| time.as_secs()), [5, 10, 7]);
+}
+
+#[test]
 fn who_may_ask_and_how_much() {
     let access = rules(
         "access = { allow = [\"10.0.0.0/8\"], rate = \"600/m\", at_once = 5 }\npassword = { file = \"users\", realm = \"shop\" }",
@@ -151,6 +165,9 @@ fn what_is_wrong_is_told() {
         "listen = 80\n[service.web.route.password]\nrealm = \"a \\\"b\\\"\"",
         "listen = 80\npassword = { file = \"md5\" }",
         "listen = 80\npassword = { file = \"nonsense\" }",
+        "listen = 80\ncompress = { codings = [\"gzip\", \"gzip\", \"deflate\"], min_size = \"x\" }",
+        "listen = 80\ncompress = true",
+        "listen = 80\nlimits = { head = 30, client_idle = \"75\", body_pause = true }",
     ]);
     insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!(told) });
 }

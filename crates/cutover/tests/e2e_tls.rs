@@ -29,7 +29,7 @@ fn curl(folder: &Path, arguments: &[&str]) -> String {
     String::from_utf8_lossy(&[run.stdout, run.stderr].concat()).into_owned()
 }
 
-/// Seen to fail with the look through the proxy made without TLS: no deployment then gets past its registration.
+/// From the first deployment to a rollback while the files are bad.
 #[test]
 fn a_service_is_deployed_by_tls_and_its_certificate_watched() {
     let (host, folder, plain) = host();

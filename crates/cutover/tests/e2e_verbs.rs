@@ -171,7 +171,6 @@ fn a_reader_that_goes_away_does_not_disturb_the_deployment() {
 }
 
 /// The page comes from the proxy, which has it on its disk; who is let through, and the deployment, see the service.
-// Seen failing with the page left out of the table, and with the agent's looks answered by it.
 #[test]
 fn maintenance_shows_a_page_until_it_is_taken_back() {
     let host = Host::new(env!("CARGO_BIN_EXE_cutover"));

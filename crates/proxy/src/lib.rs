@@ -25,7 +25,7 @@
 //! **Invariant:** a process that was replaced follows every table, and what it has in hand counts, until it is done. See `succession`.
 //! **Invariant:** a request is sent twice only if that is provably harmless. See `serve::retry`.
 //!
-//! Deliberately absent: HTTP/2 to instances, compression, caching. The proxy decides nothing about
+//! Deliberately absent: HTTP/2 to instances, caching. The proxy decides nothing about
 //! deployments: what gets traffic is what the table says.
 
 mod bind;

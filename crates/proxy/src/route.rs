@@ -6,9 +6,10 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cutover_core::ServiceName;
-use cutover_core::table::{Network, Route};
+use cutover_core::table::{Limits, Network, Route};
 
 use crate::live::service::LiveService;
 
@@ -21,6 +22,30 @@ pub struct Router {
     any: Vec<Prefix>,
     /// Peers whose forwarding fields are believed.
     pub trusted: Vec<Network>,
+    /// How long clients may take before a service is known; none without a route.
+    pub waits: Option<Waits>,
+}
+
+/// How long a client may take before it is known which service it means. Zero is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waits {
+    /// For a head.
+    pub head: Duration,
+    /// Between two requests.
+    pub idle: Duration,
+}
+
+impl Waits {
+    /// Those of one service.
+    pub fn of(limits: &Limits) -> Self {
+        Self { head: limits.head, idle: limits.client_idle }
+    }
+
+    /// The longer of each; no limit is longest.
+    pub fn longer(self, other: Self) -> Self {
+        let longer = |a: Duration, b: Duration| if a.is_zero() || b.is_zero() { Duration::ZERO } else { a.max(b) };
+        Self { head: longer(self.head, other.head), idle: longer(self.idle, other.idle) }
+    }
 }
 
 /// A route: a path, without the slash that may end it, and where it leads.
@@ -42,6 +67,8 @@ impl Router {
         let mut router = Self { trusted: trusted.to_vec(), ..Self::default() };
         for route in routes {
             let Some(service) = services.get(&route.service) else { continue };
+            let own = Waits::of(service.limits());
+            router.waits = Some(router.waits.map_or(own, |waits| waits.longer(own)));
             // "/shop/" means the same as "/shop", and "/" the same as nothing.
             let path = route.path.trim_end_matches('/').as_bytes().to_vec();
             let hsts = route.hsts.map(|time| format!("max-age={}", time.as_secs()).into());
@@ -110,7 +137,7 @@ pub fn without_port(host: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
-    use cutover_core::table::{Balance, Limits, Service};
+    use cutover_core::table::{Balance, Service};
 
     use super::*;
     use crate::live::count::ServiceCounts;

@@ -4,6 +4,7 @@
 //! A service without any of it has none of this in the table, and pays nothing for it.
 
 mod access;
+mod compress;
 mod field;
 mod files;
 mod page;
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use access::{Access, Password, Rate};
+pub use compress::{Coding, Compress};
 pub use field::{FieldRules, Side};
 pub use files::{Files, Missing};
 pub use page::{MAX_PAGE, Maintenance, PAGED, Page};
@@ -47,6 +49,9 @@ pub struct Rules {
     /// Who may ask, and how much.
     #[serde(skip_serializing_if = "Access::is_empty")]
     pub access: Access,
+    /// How answers are compressed, if they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compress: Option<Compress>,
     /// In a specification: how the service is taken down for maintenance, once somebody does. In a table: it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub maintenance: Option<Maintenance>,

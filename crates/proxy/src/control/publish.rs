@@ -20,8 +20,8 @@ use crate::check::check;
 use crate::disk;
 use crate::metrics::Scrapes;
 use crate::run::Options;
-use crate::succession::leaving;
 use crate::succession::past::Past;
+use crate::succession::{leaving, outline};
 use crate::tls::certificates::Certificates;
 use crate::worker::Shared;
 use crate::worker::order::Order;
@@ -123,8 +123,10 @@ impl Control {
         mut handed: Listening,
     ) -> Result<Vec<(SocketAddr, TcpListener)>, Problem> {
         self.verify(table)?;
-        // The others must be served, whatever became of one certificate.
-        let _ = self.certificates.prepare(table, true);
+        // After a crash the others must be served, whatever became of one certificate. A successor can leave the place to the one
+        // that runs, which has the certificates that were good in its memory.
+        let unusable = |wrong: Vec<String>| self.problem(Kind::Invalid, wrong.join("; "));
+        self.certificates.prepare(table, !self.options.succeed).map_err(unusable)?;
         handed.retain(|address, _| table.listeners.iter().any(|listener| listener.address == *address));
         // Traffic must come back after a crash, whoever has taken the address of a preview meanwhile.
         let mut listeners = self.listen(table, &handed, |_| true)?;
@@ -187,13 +189,16 @@ impl Control {
         self.none_silent(told.await)
     }
 
-    /// Serves what the successor of this process serves. It is on disk already, and what is listened on is not ours any more.
-    pub async fn follow(&self, table: Table) -> Generation {
+    /// Serves what the successor of this process serves, as far as it can be read. It is on disk already, and what is listened
+    /// on is not ours any more.
+    pub async fn follow(&self, json: &[u8]) -> Result<Generation, Problem> {
         let mut listening = self.listening.lock().await;
-        if table.generation >= self.generation() && table != self.shared.live.table().spec {
+        let present = self.shared.live.table();
+        let table = outline::read(json, &present.spec).map_err(|error| self.malformed("a table", &error))?;
+        if table.generation >= present.spec.generation && table != present.spec {
             self.show(table, Vec::new(), &mut listening).await;
         }
-        self.generation()
+        Ok(self.generation())
     }
 
     fn outdated(&self, offered: Generation) -> Problem {
@@ -260,6 +265,11 @@ impl Control {
     /// Whoever asks should ask the successor.
     pub fn moved(&self) -> Problem {
         self.problem(Kind::Moved, "the proxy was replaced by another process just now; ask again".to_owned())
+    }
+
+    /// What was sent cannot be read.
+    pub fn malformed(&self, what: &str, error: &dyn std::error::Error) -> Problem {
+        self.problem(Kind::Malformed, format!("not {what}: {error}"))
     }
 
     /// A problem, with the generation that is served.

@@ -120,8 +120,9 @@ async fn as_leaving(control: &Arc<Control>, request: Request<Incoming>) -> Resul
         (&Method::GET, ["v1", "info"]) => json(200, &info(control)),
         (&Method::GET, ["v1", "stats"]) => json(200, &control.own_stats()),
         (&Method::PUT, ["v1", "follow"]) => {
-            let table: Table = read(control, "a table", body).await?;
-            let generation = to_its_end(control, |control| async move { Ok(control.follow(table).await) }).await?;
+            let table = whole(control, "a table", body).await?;
+            let follow = |control: Arc<Control>| async move { control.follow(&table).await };
+            let generation = to_its_end(control, follow).await?;
             json(200, &Published { generation })
         }
         (&Method::POST, ["v1", "services", name, "mark"]) => {
@@ -148,9 +149,14 @@ fn quit(control: &Control) -> Answer {
 }
 
 async fn read<T: DeserializeOwned>(control: &Control, what: &str, body: Incoming) -> Result<T, Problem> {
-    let malformed = |error: &dyn std::fmt::Display| control.problem(Kind::Malformed, format!("not {what}: {error}"));
-    let body = Limited::new(body, MAX_TABLE).collect().await.map_err(|error| malformed(&error))?.to_bytes();
-    serde_json::from_slice(&body).map_err(|error| malformed(&error))
+    let body = whole(control, what, body).await?;
+    serde_json::from_slice(&body).map_err(|error| control.malformed(what, &error))
+}
+
+async fn whole(control: &Control, what: &str, body: Incoming) -> Result<Bytes, Problem> {
+    let body =
+        Limited::new(body, MAX_TABLE).collect().await.map_err(|error| control.malformed(what, error.as_ref()))?;
+    Ok(body.to_bytes())
 }
 
 /// Does something in a task of its own, so that it does not depend on who waits for it.

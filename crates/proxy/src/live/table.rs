@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cutover_core::table::{Network, Table, Traffic};
+use cutover_core::table::{Limits, Network, Table, Traffic};
 use cutover_core::{InstanceId, ReleaseNo, ServiceName};
 
 use super::count::ServiceCounts;
@@ -17,7 +17,7 @@ use super::gate::Admits;
 use super::service::LiveService;
 use super::target::LiveTarget;
 use crate::log::Logs;
-use crate::route::Router;
+use crate::route::{Router, Waits};
 use crate::tls::certificates::Doors;
 use crate::tls::door::Door;
 
@@ -63,6 +63,19 @@ impl LiveTable {
     /// The service of this name.
     pub fn service(&self, name: &ServiceName) -> Option<&Arc<LiveService>> {
         self.services.get(name)
+    }
+
+    /// How long clients of a listener may take for a head, and be idle: the longest of its services.
+    pub fn waits(&self, address: SocketAddr) -> Waits {
+        let of = |services: &mut dyn Iterator<Item = &Arc<LiveService>>| {
+            let waits = services.map(|service| Waits::of(service.limits()));
+            waits.reduce(Waits::longer).unwrap_or_else(|| Waits::of(&Limits::default()))
+        };
+        match self.listener(address).map(|listener| &listener.traffic) {
+            Some(LiveTraffic::Http(router)) => router.waits.unwrap_or_else(|| of(&mut std::iter::empty())),
+            Some(LiveTraffic::Preview { service, .. } | LiveTraffic::Tcp(service)) => of(&mut std::iter::once(service)),
+            None => of(&mut std::iter::empty()),
+        }
     }
 
     /// The listener at this address.

@@ -10,6 +10,7 @@
 
 mod access;
 mod act;
+pub mod compress;
 mod edit;
 mod files;
 mod judge;
@@ -17,13 +18,16 @@ mod redirect;
 
 use std::sync::Arc;
 
-use cutover_core::rules::{Files, Page, Rules};
+use cutover_core::rules::{Coding, Files, Page, Rules};
 
 pub use access::Memory;
 pub use act::{Manners, act};
 pub use judge::{Judged, Visitor};
 
+use crate::http::request::Request;
+use crate::http::response::Response;
 use crate::serve::refuse::Refusal;
+use compress::Shape;
 use edit::Edit;
 
 /// The rules of a service while it is served.
@@ -62,6 +66,16 @@ impl LiveRules {
     /// Changes the head that a client gets, which is all of `head`.
     pub fn edit_answer(&self, head: &mut Vec<u8>) {
         self.answer.apply(head);
+    }
+
+    /// The coding in which this client takes answers.
+    pub fn accepted(&self, head: &[u8], request: &Request) -> Option<Coding> {
+        compress::accepted(self.spec.compress.as_ref()?, head, request)
+    }
+
+    /// What becomes of an answer for a client that takes this coding.
+    pub fn shape(&self, coding: Option<Coding>, response: &Response, head: &[u8]) -> Shape {
+        self.spec.compress.as_ref().map_or(Shape::Plain, |rule| compress::shape(rule, coding, response, head))
     }
 
     /// The refusal as the clients of this service are to see it.

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use cutover_core::rules::Coding;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::forward::{self, Manner};
@@ -18,6 +19,7 @@ use crate::inbox::Inbox;
 use crate::live::count::Shard;
 use crate::live::target::Claim;
 use crate::rule::LiveRules;
+use crate::rule::compress::{self, Encoder, Shape};
 use crate::worker::Shared;
 use crate::worker::clock::Slot;
 
@@ -175,11 +177,14 @@ impl Relay<'_> {
         out: &mut Vec<u8>,
     ) -> Result<Answered, Broken> {
         let delimited = !matches!(response.framing, Framing::Chunked | Framing::UntilClose);
-        let chunks = !delimited && !self.ask.old;
+        let shape =
+            self.rules.map_or(Shape::Plain, |rules| rules.shape(self.ask.coding, response, &inbox.data()[..end]));
+        let chunks = (!delimited && !self.ask.old) || matches!(shape, Shape::Coded(_));
         // While the body is still being sent, nobody knows whether the rest of it will be read.
         let keep = self.ask.keep && self.progress.sent.get() && (delimited || chunks) && !self.slot.retired();
         self.rewrite(out, &inbox.data()[..end], response, Ends { chunks, keep, old: self.ask.old }, true);
         if let Some(rules) = self.rules {
+            compress::announce(out, shape);
             rules.edit_answer(out);
         }
         inbox.consume(end);
@@ -187,8 +192,10 @@ impl Relay<'_> {
         self.observe(response);
         self.progress.until_close.set(!delimited && !chunks);
         self.progress.phase.set(Phase::Answering);
-        let mut body = Body::new(response.framing, chunks);
-        self.body(&mut body, response.events, from, inbox, to, out).await?;
+        match shape {
+            Shape::Coded(coding) => Box::pin(self.coded(coding, response.framing, from, inbox, to, out)).await?,
+            _ => self.body(&mut Body::new(response.framing, chunks), response.events, from, inbox, to, out).await?,
+        }
         Ok(Answered::Whole { reusable: response.keep && inbox.is_empty() && self.progress.sent.get(), keep })
     }
 
@@ -217,6 +224,39 @@ impl Relay<'_> {
             }
             match inbox.fill(from).await {
                 Ok(0) => body.closed(out).map_err(|_| Broken::Cut)?,
+                Ok(_) => {}
+                Err(_) => return Err(Broken::Cut),
+            }
+        }
+    }
+
+    /// Relays the body compressed. `out` holds what goes before it.
+    async fn coded(
+        &self,
+        coding: Coding,
+        framing: Framing,
+        from: &mut (impl AsyncRead + Unpin),
+        inbox: &mut Inbox,
+        to: &mut (impl AsyncWrite + Unpin),
+        out: &mut Vec<u8>,
+    ) -> Result<(), Broken> {
+        let (mut body, mut plain) = (Body::new(framing, false), Vec::new());
+        let mut encoder = Encoder::new(coding).map_err(|_| Broken::Cut)?;
+        loop {
+            plain.clear();
+            let used = body.pass(inbox.data(), &mut plain).map_err(|_| Broken::Cut);
+            if let Ok(used) = used {
+                inbox.consume(used);
+            }
+            encoder.pass(&plain, body.done(), out).map_err(|_| Broken::Cut)?;
+            self.write(to, out).await?;
+            out.clear();
+            used?;
+            if body.done() {
+                return Ok(());
+            }
+            match inbox.fill(from).await {
+                Ok(0) => body.closed(&mut plain).map_err(|_| Broken::Cut)?,
                 Ok(_) => {}
                 Err(_) => return Err(Broken::Cut),
             }

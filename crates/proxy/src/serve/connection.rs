@@ -17,16 +17,11 @@ use crate::http::head::{MAX_HEAD, Scan};
 use crate::http2;
 use crate::http2::rewound::Rewound;
 use crate::inbox::Inbox;
+use crate::route::Waits;
 use crate::socket::Socket;
 use crate::worker::Worker;
 use crate::worker::clock::{Signal, Slot};
 use crate::worker::stock::Scratch;
-
-/// How long a connection may be idle between two requests.
-const IDLE: Duration = Duration::from_secs(75);
-
-/// How long a head may take from its first byte to its last.
-const HEAD: Duration = Duration::from_secs(30);
 
 /// How long an idle connection that is to be closed still waits for a request that may be on its way.
 const RETIRE: Duration = Duration::from_millis(500);
@@ -56,6 +51,8 @@ pub struct Client {
     pub listener: SocketAddr,
     /// How its present request fares.
     pub record: Record,
+    /// How long it may take before it is known which service it means, by the table of its beginning.
+    pub waits: Waits,
 }
 
 /// What becomes of a connection after a request.
@@ -107,7 +104,8 @@ impl Client {
     pub fn new(worker: &Rc<Worker>, stream: Socket, slot: Rc<Slot>, peer: SocketAddr) -> Self {
         let (listener, peer) = (slot.listener(), peer.ip().to_canonical());
         let (inbox, record) = (Inbox::default(), Record::default());
-        Self { worker: worker.clone(), stream, inbox, slot, peer, listener, record }
+        let waits = worker.table(|table| table.waits(listener));
+        Self { worker: worker.clone(), stream, inbox, slot, peer, listener, record, waits }
     }
 
     /// Waits for the first bytes of a request. False if the connection is to be closed instead. The buffer is borrowed only
@@ -117,8 +115,8 @@ impl Client {
             return true;
         }
         let mut retiring = false;
-        let Self { worker, stream, inbox, slot, .. } = self;
-        slot.within(worker.shared.now_ms(), IDLE);
+        let Self { worker, stream, inbox, slot, waits, .. } = self;
+        slot.within(worker.shared.now_ms(), waits.idle);
         poll_fn(|cx| {
             inbox.borrow(&worker.stock);
             if let Poll::Ready(read) = inbox.poll_fill(cx, stream) {
@@ -158,7 +156,7 @@ impl Client {
                 return Err(Refusal::head_too_large());
             }
             if !self.inbox.is_empty() && !std::mem::replace(&mut waited, true) {
-                self.slot.within(self.worker.shared.now_ms(), HEAD);
+                self.slot.within(self.worker.shared.now_ms(), self.waits.head);
             }
             match guarded(&self.slot, self.inbox.fill(&mut self.stream)).await {
                 Ok(Ok(0) | Err(_)) | Err(Signal::Close) => return Ok(None),

@@ -197,6 +197,7 @@ impl Exchange<'_> {
             inbox,
             max_body: limits.max_body.0,
             answer: limits.answer,
+            pause: limits.body_pause,
             last: !self.ask.keep,
             slot,
             shared,

@@ -11,7 +11,6 @@ use super::https;
 use super::ident;
 use super::pin::{Asker, Pinned};
 use super::refuse::Refusal;
-use super::upload::STALL;
 use crate::http::body::{Body, Framing};
 use crate::http::field::Known;
 use crate::http::request::Request;
@@ -20,6 +19,7 @@ use crate::live::table::LiveTraffic;
 use crate::route::Prefix;
 use crate::rule::{self, Judged, Manners, Visitor};
 use crate::worker::stock::Scratch;
+use cutover_core::rules::Coding;
 use cutover_core::table::Network;
 use tokio::io::AsyncWriteExt;
 
@@ -44,6 +44,8 @@ pub struct Ask {
     pub hsts: Option<Arc<str>>,
     /// Who asks, as far as somebody says who is believed; the other end of the connection where nobody wants to know.
     pub client: IpAddr,
+    /// The coding in which its answer may be compressed.
+    pub coding: Option<Coding>,
 }
 
 impl Ask {
@@ -198,6 +200,7 @@ fn ask(head: &[u8], request: &Request, routed: Routed) -> (Arc<LiveService>, Ask
         pinned,
         client,
         hsts,
+        coding: service.rules.as_ref().and_then(|rules| rules.accepted(head, request)),
     };
     (service, ask, address)
 }
@@ -245,7 +248,7 @@ async fn buffer(
         if body.received() > limits.max_body.0 {
             return Buffered::Refused(Refusal::body_too_large(limits.max_body));
         }
-        client.slot.within(client.worker.shared.now_ms(), STALL);
+        client.slot.within(client.worker.shared.now_ms(), limits.body_pause);
         if !std::mem::replace(&mut invited, true) && client.inbox.is_empty() && !body.done() {
             let invite = client.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n");
             if !matches!(guarded(&client.slot, invite).await, Ok(Ok(()))) {

@@ -12,9 +12,6 @@ use crate::inbox::Inbox;
 use crate::worker::Shared;
 use crate::worker::clock::Slot;
 
-/// How long a client may pause in the middle of a body.
-pub const STALL: Duration = Duration::from_secs(60);
-
 /// Why the way there ended.
 #[derive(Debug)]
 pub enum UploadEnd {
@@ -41,6 +38,8 @@ pub struct Upload<'a> {
     pub max_body: u64,
     /// How long the instance may take to answer.
     pub answer: Duration,
+    /// How long the client may pause.
+    pub pause: Duration,
     /// Whether the client may close its side and still wait: it said that this is its last request.
     pub last: bool,
     /// The deadline.
@@ -59,7 +58,7 @@ impl Upload<'_> {
         if self.body.done() {
             self.now_waiting();
         } else {
-            self.slot.within(self.shared.now_ms(), STALL);
+            self.slot.within(self.shared.now_ms(), self.pause);
         }
         if self.head(to).await.is_err() {
             return UploadEnd::Refused;
@@ -125,7 +124,7 @@ impl Upload<'_> {
                 return None;
             }
             if self.progress.phase.get() == Phase::Sending {
-                self.slot.within(self.shared.now_ms(), STALL);
+                self.slot.within(self.shared.now_ms(), self.pause);
             }
             match self.inbox.fill(from).await {
                 Ok(0) | Err(_) => return Some(UploadEnd::ClientLeft),

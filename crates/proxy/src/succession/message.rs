@@ -1,10 +1,10 @@
 //! What the two say to each other.
 
-use cutover_core::{Generation, Timestamp};
-use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
-use super::past::Past;
+use cutover_core::{Generation, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// From the one that leaves.
 #[derive(Debug, Serialize, Deserialize)]
@@ -26,8 +26,8 @@ pub enum FromOld {
     },
     /// The successor is the proxy from here on.
     Commit {
-        /// What those counted that have left.
-        past: Past,
+        /// What those counted that have left: a [`Past`](super::past::Past), of another version perhaps.
+        past: Value,
     },
 }
 

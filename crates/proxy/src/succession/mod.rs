@@ -30,6 +30,7 @@ mod channel;
 mod hand_over;
 pub mod leaving;
 mod message;
+pub mod outline;
 pub mod past;
 mod take_over;
 

@@ -69,7 +69,11 @@ impl Heir {
     pub async fn turn(&self, generation: Generation) -> io::Result<Past> {
         let _ = self.say(&FromNew::Ready { generation }).await;
         let mut past = match self.channel.receive().await {
-            Ok(Some((FromOld::Commit { past }, _))) => past,
+            // Counters are not worth a hand-over that fails.
+            Ok(Some((FromOld::Commit { past }, _))) => serde_json::from_value(past).unwrap_or_else(|error| {
+                tracing::warn!(%error, "what was counted before cannot be read; counting begins anew");
+                Past::default()
+            }),
             Ok(Some(_)) => return Err(unexpected()),
             Ok(None) => {
                 tracing::error!(before = self.predecessor, "the proxy died while it was replaced; going on without it");

@@ -31,6 +31,7 @@ mod tcp;
 mod tls;
 mod tls_life;
 mod upgrade;
+mod waits;
 
 /// Not a test: the process that the tests start. It is this same program, called with a state directory in its environment.
 #[test]

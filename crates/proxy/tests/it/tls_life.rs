@@ -1,6 +1,7 @@
 //! Certificates over time: replaced under load, replaced by bad ones, missing, and sessions that outlive the process.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
 
 use cutover_core::stats::Stats;
 use cutover_core::table::{Listener, Service};
@@ -172,6 +173,31 @@ fn an_expired_certificate_serves_on_and_is_told() {
     });
     let stats = proxy.stats();
     assert_eq!(stats.certificates[0].trouble(stats.started), None);
+}
+
+/// Seen to fail with a successor that does without what it cannot read.
+#[test]
+fn a_successor_has_the_certificates_and_the_sessions_or_does_not_take_over() {
+    let (authority, web) = (Authority::new(), Backend::named("web"));
+    let proxy = Proxy::start();
+    let files = authority.sign("web", &["shop.example"]);
+    let (listeners, services) = by(&files, &proxy, &web);
+    proxy.publish(listeners, services);
+    let client = authority.client();
+    let mut open = Conn::secure(proxy.address, &client, "shop.example");
+    assert_eq!(open.get("/").text(), "web");
+    let hidden = authority.dir().join("hidden");
+    std::fs::rename(&files.key, &hidden).unwrap();
+    let binary = std::env::current_exe().unwrap();
+    let refused = proxy.upgrade_to(&binary, Duration::from_secs(10)).unwrap_err().to_string();
+    assert!(refused.contains("the certificate of web: cannot read"), "{refused}");
+    assert_eq!(open.get("/").text(), "web");
+    assert_eq!(Conn::secure(proxy.address, &client, "shop.example").get("/").text(), "web");
+    std::fs::rename(&hidden, &files.key).unwrap();
+    proxy.upgrade();
+    assert_eq!(open.get("/").text(), "web", "what is open stays with the one before");
+    let mut conn = Conn::secure(proxy.address, &client, "shop.example");
+    assert!(conn.get("/").text() == "web" && conn.resumed(), "by a ticket of the one before");
 }
 
 /// By TLS 1.3 and 1.2, with a client that remembers. Seen to fail with the keys made anew at each start.

@@ -95,7 +95,7 @@ fn what_the_one_that_leaves_has_in_hand_counts_and_it_obeys_every_table() {
     );
 }
 
-// Seen to fail with a successor that binds its own sockets (refused), and with an old one that hurries idle connections.
+// Seen to fail with an old one that hurries idle connections.
 #[test]
 fn nothing_is_refused_or_lost_under_load_over_several_upgrades() {
     let web = Backend::named("web");
@@ -135,7 +135,7 @@ fn nothing_is_refused_or_lost_under_load_over_several_upgrades() {
     assert_eq!(proxy.service("web").failed, 0);
 }
 
-// Seen to fail with those that leave known only to their successor: when the one in the middle dies, the first is forgotten.
+// Not yet tried with the code broken: it should fail with those that leave known only to their successor: when the one in the middle dies, the first is forgotten.
 #[test]
 fn streams_stay_where_they_are_and_a_kill_takes_only_its_own() {
     let web = echo();
@@ -170,7 +170,9 @@ fn a_successor_that_dies_later_is_a_crash_like_any_other() {
     let mut second = spawn(proxy.state());
     assert!(!second.wait().unwrap().success(), "the lock is the successor's");
     kill(successor, Signal::KILL);
-    until("nobody listens", || TcpStream::connect(proxy.address).is_err());
+    let limit = Duration::from_millis(100);
+    let refused = |error: std::io::Error| error.kind() == std::io::ErrorKind::ConnectionRefused;
+    until("nobody listens", || TcpStream::connect_timeout(&proxy.address, limit).is_err_and(refused));
     let mut third = spawn(proxy.state());
     proxy.note(third.id());
     until("it is back", || TcpStream::connect(proxy.address).is_ok());
@@ -190,7 +192,7 @@ fn script(proxy: &Proxy, text: &str) -> PathBuf {
     path
 }
 
-// Seen to fail with a successor that is not ended when its time is up (it is still there).
+// Not yet tried with the code broken: it should fail with a successor that is not ended when its time is up (it is still there).
 #[test]
 fn a_successor_that_is_broken_changes_nothing() {
     let web = Backend::named("web");
@@ -298,7 +300,7 @@ fn a_successor_that_is_killed_with_the_sockets_in_hand_is_not_missed() {
     assert_eq!(proxy.connect().get("/").text(), "web");
 }
 
-// What is published while a successor takes over waits for the end of it. Seen to fail with publishing that is not frozen: what is
+// What is published while a successor takes over waits for the end of it. Not ended in time with publishing that is not frozen (it hung, and was killed): what is
 // acknowledged is then missing in the successor.
 #[test]
 fn a_table_that_comes_in_between_is_not_lost_and_a_hang_ends() {
@@ -331,7 +333,7 @@ fn a_table_that_comes_in_between_is_not_lost_and_a_hang_ends() {
     assert_eq!((proxy.current(), proxy.connect().get("/").text()), (successor, "web"));
 }
 
-// Seen to fail with a successor that takes the end of the conversation for a failure: nobody listens.
+// Not yet tried to its end with the code broken: it should fail with a successor that takes the end of the conversation for a failure: nobody listens.
 #[test]
 fn a_successor_goes_on_alone_when_the_old_one_dies() {
     let web = Backend::named("web");
@@ -395,7 +397,7 @@ fn who_ends_the_proxy_ends_what_leaves() {
     assert!(!proxy.state().join("proxy.sock").exists());
 }
 
-// For a container's first process, and for whoever watches the process that it started. Seen to fail without `stay`.
+// For a container's first process, and for whoever watches the process that it started. Not yet tried without `stay`.
 #[test]
 fn one_that_stays_ends_with_its_successors() {
     let dir = tempfile::tempdir().unwrap();
@@ -414,7 +416,7 @@ fn one_that_stays_ends_with_its_successors() {
     assert!(is_gone(second));
 }
 
-// The service manager must know the new main process even if the old one dies at once. Seen to fail with the old one alone telling it.
+// The service manager must know the new main process even if the old one dies at once. Not yet tried with the old one alone telling it.
 #[test]
 fn the_service_manager_is_told_who_is_the_proxy() {
     use std::os::unix::net::UnixDatagram;

@@ -193,6 +193,7 @@ pub const SECTIONS: &[Section] = &[
     rules::FILES,
     rules::ACCESS,
     rules::PASSWORD,
+    rules::COMPRESS,
     rules::MAINTENANCE,
     route::ACCESS_LOG,
     route::EJECT,

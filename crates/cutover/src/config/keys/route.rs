@@ -139,6 +139,7 @@ pub(super) const ROUTE: Section = Section {
         key("files", Form::List("service.web.route.files"), Default::None, "Files that the proxy sends itself."),
         key("access", Form::Table, Default::None, "Who may ask, and how much."),
         key("password", Form::Table, Default::None, "Only with a name and a password."),
+        key("compress", Form::Table, Default::None, "Text is compressed on its way to the client."),
         key("maintenance", Form::Table, Rule("see below"), "What clients get during maintenance."),
         key(
             "nginx",
@@ -367,5 +368,24 @@ pub(super) const LIMITS: Section = Section {
              holds nobody.",
         ),
         key("max_body", Form::Size, Is("\"100MiB\""), "The largest request body that is passed on; 413 beyond."),
+        key(
+            "body_pause",
+            Form::Duration,
+            Is("\"60s\""),
+            "How long a client may pause in the middle of its body; 408 beyond.",
+        ),
+        key(
+            "head",
+            Form::Duration,
+            Is("\"30s\""),
+            "How long the head of a request may take from its first byte to its last; 408 beyond. Of the services that share an address, \
+             the longest counts. A change holds for new connections.",
+        ),
+        key(
+            "client_idle",
+            Form::Duration,
+            Is("\"75s\""),
+            "How long a client's connection is kept idle between two requests. Of the services that share an address, the longest counts.",
+        ),
     ],
 };

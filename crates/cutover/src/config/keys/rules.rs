@@ -148,6 +148,22 @@ pub(super) const PASSWORD: Section = Section {
     ],
 };
 
+pub(super) const COMPRESS: Section = Section {
+    path: "service.NAME.route.compress",
+    meaning: "Text that the instances send plain is compressed for clients that take it, once this table is there. Off by default: it takes \
+              processor time, and secrets beside what an attacker chooses can be guessed from the length (BREACH). See \
+              [routing.md](routing.md#compression).",
+    keys: &[
+        key(
+            "codings",
+            Form::Texts,
+            Is("[\"br\", \"zstd\", \"gzip\"]"),
+            "The first that a client takes: `br`, `zstd`, `gzip`.",
+        ),
+        key("min_size", Form::Size, Is("\"1KiB\""), "Nothing smaller, where the length is known beforehand."),
+    ],
+};
+
 pub(super) const MAINTENANCE: Section = Section {
     path: "service.NAME.route.maintenance",
     meaning: "What clients get while `cutover maintenance on NAME` holds: 503. Options of the command replace these keys.",

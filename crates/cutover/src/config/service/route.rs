@@ -197,7 +197,7 @@ pub(super) fn networks(reader: &Reader, key: &str) -> Vec<Network> {
 }
 
 fn limits(reader: &Reader, tcp: bool) -> Limits {
-    for key in ["answer", "keep_idle", "buffer_body", "max_body"] {
+    for key in ["answer", "keep_idle", "buffer_body", "max_body", "body_pause", "head", "client_idle"] {
         if tcp && reader.has(key) {
             reader.wrong_value(key, reader.place_of(key), "has no meaning on a TCP route").hint("only connect has");
         }
@@ -210,6 +210,9 @@ fn limits(reader: &Reader, tcp: bool) -> Limits {
         keep_idle: wait("keep_idle").unwrap_or(default.keep_idle),
         buffer_body: reader.size("buffer_body", 0).unwrap_or(default.buffer_body),
         max_body: reader.size("max_body", 0).unwrap_or(default.max_body),
+        body_pause: wait("body_pause").unwrap_or(default.body_pause),
+        head: wait("head").unwrap_or(default.head),
+        client_idle: wait("client_idle").unwrap_or(default.client_idle),
     }
 }
 

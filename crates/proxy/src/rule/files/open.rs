@@ -9,6 +9,7 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::kind;
+use crate::rule::compress::taken;
 
 /// How a file may be encoded beside the file itself: the ending, and the name of the coding.
 const CODINGS: [(&str, &str); 3] = [("br", "br"), ("zst", "zstd"), ("gz", "gzip")];
@@ -51,12 +52,8 @@ impl Encodings {
     /// From the members of `Accept-Encoding`. What is refused with a weight of zero is not accepted.
     pub fn of<'a>(members: impl Iterator<Item = &'a [u8]>) -> Self {
         let mut accepted = 0;
-        for member in members {
-            let mut parts = member.split(|&b| b == b';').map(<[u8]>::trim_ascii);
-            let name = parts.next().unwrap_or_default();
-            let refused = parts.any(|part| matches!(part, [b'q' | b'Q', b'=', b'0', rest @ ..] if rest.iter().all(|b| matches!(b, b'.' | b'0'))));
-            let known = CODINGS.iter().position(|(_, coding)| name.eq_ignore_ascii_case(coding.as_bytes()));
-            if let Some(known) = known.filter(|_| !refused) {
+        for name in members.filter_map(taken) {
+            if let Some(known) = CODINGS.iter().position(|(_, coding)| name.eq_ignore_ascii_case(coding.as_bytes())) {
                 accepted |= 1 << known;
             }
         }

@@ -66,7 +66,7 @@ fn ask(conn: &mut Conn, method: &str, path: &str, fields: &str) -> Answer {
     conn.answer()
 }
 
-// Seen failing with the path not checked, with RESOLVE_BENEATH left out, and with the path decoded twice.
+// Seen failing with the path not checked, and with RESOLVE_BENEATH left out.
 #[test]
 fn nothing_outside_of_the_folder_is_sent() {
     let root = site();

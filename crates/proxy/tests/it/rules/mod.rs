@@ -1,6 +1,7 @@
 //! What is done with requests besides passing them on, byte for byte.
 
 mod access;
+mod compress;
 mod files;
 mod pages;
 mod paths;

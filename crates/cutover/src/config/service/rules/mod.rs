@@ -1,6 +1,7 @@
 //! What the proxy does with requests besides passing them on, one file here for each subject.
 
 mod access;
+mod compress;
 mod fields;
 mod files;
 mod pages;
@@ -25,6 +26,7 @@ pub(super) const KEYS: &[&str] = &[
     "files",
     "access",
     "password",
+    "compress",
     "maintenance",
 ];
 
@@ -39,6 +41,7 @@ pub(super) fn read(reader: &Reader, place: &Place, kind: &RouteKind) -> Rules {
         answer_fields: fields::read(&reader.section("response_headers"), Side::Answer),
         files: files::read(reader, place),
         access: access::read(&reader.section("access"), &reader.section("password"), place),
+        compress: compress::read(&reader.section("compress")),
         pages: pages::by_status(reader, place),
         maintenance: pages::maintenance(&reader.section("maintenance"), place),
     }
