@@ -24,6 +24,7 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
     ("debootstrap", "the images of the examples are made with it", "debootstrap"),
     ("ansible-playbook", "an example is deployed by Ansible", "ansible-core"),
     ("openssl", "an example has a certificate", "openssl"),
+    ("h2load", "tests load the proxy by HTTP/2", "nghttp2-client"),
     ("curl", "the examples ask their services", "curl"),
     ("ip", "the examples look for free networks", "iproute2"),
     ("nginx", "tests switch it", "nginx-light"),

@@ -280,7 +280,13 @@ fn a_web_socket_passes_and_is_closed_in_its_own_words() {
 /// `rest` fails if the farewell of TLS is missing. Seen to fail with it left out, and with it said after a cut answer.
 #[test]
 fn an_end_is_told_apart_from_a_cut() {
-    let web = Backend::scripted(|mut peer| match peer.request() {
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let web = Backend::scripted(move |mut peer| match peer.request() {
+        Some(head) if head.starts_with("GET /late") => {
+            wait.lock().unwrap().recv().unwrap();
+            peer.ok("late");
+        }
         Some(head) if head.starts_with("GET /cut") => peer.conn.send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"),
         Some(head) if head.starts_with("GET /until-close") => peer.conn.send("HTTP/1.1 200 OK\r\n\r\nabc"),
         _ => {}
@@ -297,10 +303,11 @@ fn an_end_is_told_apart_from_a_cut() {
     conn.head();
     assert_eq!(conn.rest().unwrap_err().kind(), std::io::ErrorKind::UnexpectedEof);
     let mut conn = connect();
-    conn.send("GET /until-close HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-    conn.head();
+    conn.send("GET /late HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    until("it is under way", || web.seen().len() == 3);
     conn.finish();
-    assert!(conn.rest().is_ok(), "half closed by the client, and served to the end all the same");
+    go.send(()).unwrap();
+    assert_eq!(conn.answer().text(), "late", "half closed by the client, and served to the end all the same");
 }
 
 #[test]
