@@ -32,7 +32,7 @@ mod tests {
     }
 
     proptest! {
-        /// Seen to fail with the number of instances in the hash.
+        /// Meant to fail with the number of instances in the hash.
         #[test]
         fn who_leaves_moves_its_own_clients_only(weights in proptest::collection::vec(1u64..5, 2..8), left in any::<usize>()) {
             let before = instances(&weights);
@@ -46,7 +46,7 @@ mod tests {
         }
     }
 
-    /// Seen to fail with the weight multiplied instead of divided by.
+    /// Meant to fail with the weight multiplied instead of divided by.
     #[test]
     fn clients_are_shared_by_weight() {
         let instances = instances(&[1, 1, 2]);

@@ -222,7 +222,7 @@ mod tests {
         spread(&vec![1; count], Balance::RoundRobin, Spread { eject: Some(eject), ..Spread::default() })
     }
 
-    /// Seen to fail with the trial given to every request, with the panic rule taken out, and with one failure enough.
+    /// Meant to fail with the trial given to every request, with the panic rule taken out, and with one failure enough.
     #[test]
     fn who_fails_is_left_out_and_tried_once() {
         let service = ejecting(3);
@@ -249,7 +249,7 @@ mod tests {
         assert_eq!(chosen(&service, 2, Wish::default()), 0);
     }
 
-    /// Seen to fail with the share that grows taken out, and with those that are spared chosen when it is nobody's luck.
+    /// Meant to fail with the share that grows taken out, and with those that are spared chosen when it is nobody's luck.
     #[test]
     fn who_begins_to_serve_gets_more_and_more() {
         let slow_start = std::time::Duration::from_secs(10);
@@ -268,7 +268,7 @@ mod tests {
         assert!(near(share(30_001), 1000), "all begin at once: nobody can stand in");
     }
 
-    /// Seen to fail with the position among those that serve in the hash.
+    /// Meant to fail with the position among those that serve in the hash.
     #[test]
     fn a_client_finds_its_instance_again() {
         let service = spread(&[1, 1, 1], Balance::Hash, Spread::default());
@@ -283,7 +283,7 @@ mod tests {
         assert_eq!(shares(&spread(&[1, 1, 1], Balance::Hash, Spread::default()), 30), [10, 10, 10], "no key");
     }
 
-    /// Seen to fail with the better of the two taken for the worse.
+    /// Meant to fail with the better of the two taken for the worse.
     #[test]
     fn of_two_the_one_with_less_to_do_is_taken() {
         let service = service(&[1, 1, 1, 1], Balance::PowerOfTwo);
@@ -295,7 +295,7 @@ mod tests {
         assert!((250..350).contains(&weighted[0]), "{weighted:?}");
     }
 
-    /// Seen to fail with the wish looked at after the turn.
+    /// Meant to fail with the wish looked at after the turn.
     #[test]
     fn a_client_stays_until_its_instance_cannot_be_reached() {
         let service = service(&[1, 1, 1], Balance::LeastConnections);

@@ -168,7 +168,7 @@ mod tests {
         files
     }
 
-    /// Seen to fail with the files renamed from the first on, and with the size not counted.
+    /// Meant to fail with the files renamed from the first on, and with the size not counted.
     #[test]
     fn it_is_set_aside_at_its_size_and_the_oldest_goes() {
         let dir = tempfile::tempdir().unwrap();
@@ -183,7 +183,7 @@ mod tests {
         assert_eq!(found, [own("access.log", "six\n"), own("access.log.1", long), own("access.log.2", "five\n")]);
     }
 
-    /// Seen to fail with `close` doing nothing.
+    /// Meant to fail with `close` doing nothing.
     #[test]
     fn it_is_opened_anew_when_told() {
         let dir = tempfile::tempdir().unwrap();

@@ -34,7 +34,7 @@ fn trusting(mut listener: Listener) -> Listener {
     listener
 }
 
-/// Seen to fail with the peer's address in place of the client's, with the line written before the answer, and with refusals left out.
+/// Meant to fail with the peer's address in place of the client's, with the line written before the answer, and with refusals left out.
 #[test]
 fn each_request_is_a_line_in_the_order_of_its_end() {
     let web = Backend::scripted(|mut peer| {
@@ -80,7 +80,7 @@ fn each_request_is_a_line_in_the_order_of_its_end() {
     }
 }
 
-/// Seen to fail with the signal ignored, and with `reopen` on the control socket doing nothing.
+/// Meant to fail with the signal ignored, and with `reopen` on the control socket doing nothing.
 #[test]
 fn a_log_that_was_moved_is_begun_anew_when_told() {
     let web = Backend::named("web");
@@ -108,7 +108,7 @@ fn a_log_that_was_moved_is_begun_anew_when_told() {
     assert_eq!(lines(&file).last().map(String::as_str), Some("/last"), "the last lines are written before it leaves");
 }
 
-/// Seen to fail (it hangs) with a ring that is waited for, and with the drops not counted.
+/// Meant to fail (to hang) with a ring that is waited for, and with the drops not counted.
 #[test]
 fn a_disk_that_stands_still_holds_nobody_up() {
     let web = Backend::named("web");
