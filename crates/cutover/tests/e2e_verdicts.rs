@@ -183,7 +183,8 @@ fn a_release_that_is_no_worse_stays() {
 }
 
 /// Nobody can say whether it is good: it gets more time, and then a person decides. What is switched off is not asked. Seen to fail
-/// without the time that is added, with a resumed deployment that asks again, and with requests compared at a false-alarm rate of nothing.
+/// with requests compared at a false-alarm rate of nothing. Meant to fail without the time that is added, and with a resumed deployment that
+/// asks again.
 #[test]
 fn a_person_decides_where_nobody_can_say() {
     let host = host();
@@ -222,7 +223,7 @@ fn a_person_decides_where_nobody_can_say() {
     host.rests_on(Some(3), 1);
 }
 
-/// More copies than any machine has memory for are refused before anything begins, with the arithmetic. Seen to fail with the
+/// More copies than any machine has memory for are refused before anything begins, with the arithmetic. Meant to fail with the
 /// instances of a rolling deployment counted as if all of them ran beside the others.
 #[test]
 fn what_there_is_no_memory_for_is_refused() {

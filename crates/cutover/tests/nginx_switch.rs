@@ -177,7 +177,7 @@ fn two_ports(host: &Host) -> [u16; 2] {
     [host.another_port(), host.another_port()]
 }
 
-/// It passes every probe, and nginx passes on what it answers: only the access log tells. Seen to fail with the old release's lines
+/// It passes every probe, and nginx passes on what it answers: only the access log tells. Meant to fail with the old release's lines
 /// counted for the new one, and without the log.
 #[test]
 fn a_release_that_answers_with_errors_is_found_in_the_access_log() {
