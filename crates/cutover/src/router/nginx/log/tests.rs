@@ -29,7 +29,7 @@ fn of(inner: &Inner, release: u32) -> (u64, u64) {
     inner.answered.get(&id(release)).map_or((0, 0), |answered| (answered.served, answered.errors))
 }
 
-// Seen failing with an unfinished line counted, with a new file read from the old position, and with the latest look's release
+// Meant to fail with an unfinished line counted, with a new file read from the old position, and with the latest look's release
 // taken for whoever is not named.
 #[tokio::test]
 async fn a_log_is_followed() {
