@@ -3,8 +3,9 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
 
-use cutover_core::machine::Event;
+use cutover_core::machine::{Event, Record};
 use cutover_meter::{Load, Running};
 use cutover_testkit::host::{App, Host, answers, until};
 
@@ -206,11 +207,14 @@ fn a_person_decides_where_nobody_can_say() {
     host.done(&["resume"]);
     second.wait().expect(0).says(&["there is no verdict: errors: no answer"]);
     let story = host.story();
-    let took =
-        |what: fn(&Event) -> bool| story.events.iter().find(|record| what(&record.event)).expect("it happened").at;
-    let began = took(|event| matches!(event, Event::Extended { .. }));
-    let asked_at = took(|event| matches!(event, Event::Undecided { .. }));
-    assert!(asked_at.since(began).as_millis() >= 1000, "{:?}", asked_at.since(began));
+    let index =
+        |what: fn(&Event) -> bool| story.events.iter().position(|record| what(&record.event)).expect("it happened");
+    let asked_at = index(|event| matches!(event, Event::Undecided { .. }));
+    let is_start = |record: &&Record| matches!(record.event, Event::StepStarted { .. });
+    let began = story.events[..asked_at].iter().rfind(is_start).expect("the watch has begun").at;
+    let observed = story.events[asked_at].at.since(began);
+    assert!(observed >= Duration::from_millis(1500), "500 ms and a second more, and not {observed:?}");
+    assert!(index(|event| matches!(event, Event::Extended { .. })) < asked_at);
     host.build("3");
     host.done(&["deploy"]);
     let extended = host.story().events.iter().any(|record| matches!(record.event, Event::Extended { .. }));
