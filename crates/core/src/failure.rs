@@ -20,6 +20,20 @@ pub struct Failure {
     pub hint: Option<String>,
 }
 
+/// An error with its reasons, in one line; those that repeat the one before are left out.
+pub fn reasons(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut reason = error.source();
+    while let Some(error) = reason {
+        let said = error.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        reason = error.source();
+    }
+    text
+}
+
 impl Failure {
     /// A failure with no more than a summary.
     pub fn new(summary: impl Into<String>) -> Self {

@@ -5,6 +5,7 @@
 //! as a [`Timestamp`], observations come in as values, and the answers are values too. That is why one rule serves the
 //! live engine, the replay after a crash, `cutover plan` and the simulation.
 
+pub mod acme;
 pub mod failure;
 pub mod histogram;
 pub mod id;

@@ -1,6 +1,10 @@
 //! What the proxy says about itself when asked. Counters only grow while a proxy lives; `started` tells two lives apart.
 
+mod further;
+
 use serde::{Deserialize, Serialize};
+
+pub use further::{Further, Named, ProcessCounters, TrafficCounters};
 
 use crate::histogram::Histogram;
 use crate::id::{Generation, InstanceId, ServiceName};
@@ -23,6 +27,9 @@ pub struct Stats {
     /// The certificates in use.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub certificates: Vec<CertificateStats>,
+    /// What is counted beyond that; only where one process of the proxy tells another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub further: Option<Box<Further>>,
 }
 
 impl Stats {

@@ -4,6 +4,7 @@
 //! the proxy's disk is enough to serve from. Which instance gets traffic follows from each target's [`Mode`].
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,7 @@ use crate::pin::Pin;
 use crate::rules::Rules;
 use crate::spec::NginxRoute;
 use crate::spread::Spread;
-use crate::tls::Identity;
+use crate::tls::{Identity, InstanceTls};
 use crate::trail::Trail;
 use crate::unit::{ByteSize, duration};
 
@@ -183,6 +184,56 @@ pub struct Target {
     pub address: SocketAddr,
     /// Whether it gets traffic.
     pub mode: Mode,
+    /// What it is spoken to in. A release brings its own, so two targets of a service may differ while one takes the place of the other.
+    #[serde(default, skip_serializing_if = "Protocol::is_http1")]
+    pub protocol: Protocol,
+    /// How it is spoken to by TLS, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Box<InstanceTls>>,
+    /// Its unix socket, absolute, if it listens on one in place of its address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub socket: Option<PathBuf>,
+}
+
+/// What an instance is spoken to in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2, which gRPC needs: in the clear with prior knowledge (RFC 9113, 3.3), or inside TLS if the instance speaks that.
+    H2c,
+}
+
+impl Protocol {
+    /// Whether it is what has always been spoken.
+    pub fn is_http1(&self) -> bool {
+        *self == Self::Http1
+    }
+}
+
+impl Table {
+    /// Notes what each target is spoken to in.
+    pub fn speak(&mut self, protocol: impl Fn(&InstanceId) -> Protocol) {
+        for target in self.services.iter_mut().flat_map(|service| &mut service.targets) {
+            target.protocol = protocol(&target.instance);
+        }
+    }
+
+    /// Notes which targets are spoken to by TLS.
+    pub fn secure(&mut self, tls: impl Fn(&InstanceId) -> Option<Box<InstanceTls>>) {
+        for target in self.services.iter_mut().flat_map(|service| &mut service.targets) {
+            target.tls = tls(&target.instance);
+        }
+    }
+
+    /// Notes which targets listen on a unix socket.
+    pub fn plug(&mut self, socket: impl Fn(&InstanceId) -> Option<PathBuf>) {
+        for target in self.services.iter_mut().flat_map(|service| &mut service.targets) {
+            target.socket = socket(&target.instance);
+        }
+    }
 }
 
 impl Target {

@@ -1,12 +1,14 @@
 //! What a request leaves behind: a line in an access log, an id that follows it, a trace.
 
 mod format;
+mod spans;
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 pub use format::{BadFormat, Field, Format, Piece};
+pub use spans::Spans;
 
 use crate::unit::ByteSize;
 
@@ -21,6 +23,9 @@ pub struct Trail {
     pub request_id: bool,
     /// Whether a request without a `traceparent` (W3C Trace Context) gets one. One that has it keeps it in any case.
     pub trace: bool,
+    /// Where a span is sent for each request, or for some of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spans: Option<Spans>,
     /// How an instance is told of its client at the beginning of a connection, on a TCP route; not at all if not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preamble: Option<Preamble>,

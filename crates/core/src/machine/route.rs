@@ -8,8 +8,8 @@ use crate::id::{Generation, ReleaseNo, ServiceName};
 use crate::pin::{POINTS, Pin};
 use crate::rules::Rules;
 use crate::spec::{ProxyRoute, RouteKind, RouteSpec};
-use crate::table::{Front, Hold, Introduced, Limits, Listener, Mode, Route, Service, Table, Target, Traffic};
-use crate::tls::{Identity, TlsSpec};
+use crate::table::{Front, Hold, Introduced, Limits, Listener, Mode, Protocol, Route, Service, Table, Target, Traffic};
+use crate::tls::{CertificateFrom, Identity, TlsSpec};
 
 /// How much longer than the holds of a canary a cookie lives: it may be paused meanwhile.
 const COOKIE_MARGIN: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -138,17 +138,13 @@ fn add_metrics(listeners: &mut Vec<Listener>, address: SocketAddr, name: &Servic
 }
 
 fn add_route(listeners: &mut Vec<Listener>, name: &ServiceName, spec: &ProxyRoute) -> Result<(), RouteConflict> {
-    let identity = spec.tls.as_ref().map(|tls| identity(name, spec, tls));
+    let identities = spec.tls.as_ref().map(|tls| identities(name, spec, tls)).unwrap_or_default();
     let hsts = spec.tls.as_ref().and_then(|tls| tls.hsts);
     let traffic = match &spec.kind {
         RouteKind::Tcp => Traffic::Tcp { service: name.clone() },
         RouteKind::Http { .. } => http(spec, routes(name, spec).map(|route| Route { hsts, ..route }).collect()),
     };
-    add_listener(
-        listeners,
-        name,
-        Listener { address: spec.listen, traffic, identities: identity.into_iter().collect() },
-    )?;
+    add_listener(listeners, name, Listener { address: spec.listen, traffic, identities })?;
     match spec.tls.as_ref().and_then(|tls| tls.redirect) {
         Some(address) => add_listener(listeners, name, redirect(address, name, spec)),
         None => Ok(()),
@@ -212,12 +208,17 @@ fn redirect(address: SocketAddr, name: &ServiceName, spec: &ProxyRoute) -> Liste
     Listener { address, traffic, identities: Vec::new() }
 }
 
-fn identity(name: &ServiceName, spec: &ProxyRoute, tls: &TlsSpec) -> Identity {
+/// One certificate for all hosts if it comes from files, and one for each if it is ordered.
+fn identities(name: &ServiceName, spec: &ProxyRoute, tls: &TlsSpec) -> Vec<Identity> {
     let hosts = match &spec.kind {
         RouteKind::Http { hosts, .. } => hosts.clone(),
         RouteKind::Tcp => Vec::new(),
     };
-    Identity { service: name.clone(), hosts, from: tls.from.clone(), minimum: tls.minimum }
+    let of = |hosts| Identity { service: name.clone(), hosts, from: tls.from.clone(), minimum: tls.minimum };
+    match &tls.from {
+        CertificateFrom::Acme(_) if !hosts.is_empty() => hosts.into_iter().map(|host| of(vec![host])).collect(),
+        _ => vec![of(hosts)],
+    }
 }
 
 /// A host for which two certificates are given, and who gave the first.
@@ -254,7 +255,7 @@ fn service(state: &ServiceState, route: Option<&ProxyRoute>, token: Option<&str>
     let weights = Weights::of(state);
     let target = |(id, instance): (&crate::InstanceId, &super::Instance)| {
         let (address, mode) = (instance.address?, weights.apply(instance, instance.mode()?));
-        Some(Target { instance: id.clone(), address, mode })
+        Some(Target { instance: id.clone(), address, mode, protocol: Protocol::default(), tls: None, socket: None })
     };
     Service {
         name: state.name.clone(),

@@ -177,7 +177,10 @@ impl Move<'_> {
             strategy: strategy.name().to_owned(),
             reason,
         };
-        let by_nginx = matches!(self.spec.route, Some(RouteSpec::Nginx(_)));
+        let nginx = match &self.spec.route {
+            Some(RouteSpec::Nginx(nginx)) => Some(nginx),
+            _ => None,
+        };
         let is_tcp = matches!(&self.spec.route, Some(RouteSpec::Proxy(route)) if route.kind == RouteKind::Tcp);
         match strategy {
             Strategy::Canary(_) if self.spec.route.is_none() => {
@@ -187,10 +190,15 @@ impl Move<'_> {
                 let what = if *by == PinBy::Cookie { "cookies" } else { "headers" };
                 Err(refuse(format!("its route is TCP, and connections have no {what} to tell clients apart by")))
             }
-            Strategy::Canary(_) if by_nginx => {
-                Err(refuse("an nginx switches its traffic, and cutover shares traffic out in its own proxy".to_owned()))
-            }
-            Strategy::Recreate(_) if by_nginx => Err(refuse(
+            Strategy::Canary(Canary { by: Some(_), .. }) if nginx.is_some() => Err(refuse(
+                "an nginx switches its traffic, which shares out requests and not clients: leave out `by`, or let nginx \
+                 pass everything to cutover's proxy"
+                    .to_owned(),
+            )),
+            Strategy::Canary(_) if nginx.is_some_and(|nginx| !nginx.shape.weighs()) => Err(refuse(
+                "an nginx switches its traffic, and only an `upstream` in a file of cutover's has shares".to_owned(),
+            )),
+            Strategy::Recreate(_) if nginx.is_some() => Err(refuse(
                 "an nginx sends its traffic, and nginx answers 502 while nothing runs: it cannot let requests wait"
                     .to_owned(),
             )),

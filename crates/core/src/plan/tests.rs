@@ -22,6 +22,7 @@ pub(crate) fn spec() -> ServiceSpec {
         env: BTreeMap::new(),
         user: None,
         ports: Ports::Automatic,
+        socket: None,
         stop: StopSpec::default(),
         limits: LimitSpec::default(),
         logs: LogSpec::default(),
@@ -40,6 +41,8 @@ pub(crate) fn spec() -> ServiceSpec {
         metrics: None,
         trail: Default::default(),
         spread: Default::default(),
+        protocol: Default::default(),
+        instance_tls: None,
     });
     ServiceSpec {
         name: name(),
@@ -448,18 +451,27 @@ fn what_a_router_cannot_do_is_refused() {
         let spec = ServiceSpec { route, ..with(strategy, 2) };
         deploy(&live(), desired(&spec)).unwrap_err().to_string()
     };
-    let canary =
-        || Strategy::Canary(Canary { steps: vec![Share { percent: 5, time: Duration::from_secs(1) }], by: None });
-    assert!(said(canary(), None).contains("has no route"));
-    let nginx = RouteSpec::Nginx(Box::new(NginxRoute {
-        at: NginxAt::Host(NginxProgram::default()),
-        shape: NginxShape::Upstream { name: "web".into(), directives: vec![], server: None },
-        file: "/etc/nginx/conf.d/web.conf".into(),
-        url: None,
-        advertise: None,
-        access_log: None,
-    }));
-    assert!(said(canary(), Some(nginx.clone())).contains("in its own proxy"));
+    let canary = |by| {
+        let steps = vec![Share { percent: 5, time: Duration::from_secs(1) }];
+        Strategy::Canary(Canary { steps, by })
+    };
+    assert!(said(canary(None), None).contains("has no route"));
+    let nginx = |shape| {
+        RouteSpec::Nginx(Box::new(NginxRoute {
+            at: NginxAt::Host(NginxProgram::default()),
+            shape,
+            file: "/etc/nginx/conf.d/web.conf".into(),
+            url: None,
+            advertise: None,
+            access_log: None,
+        }))
+    };
+    let upstream = || NginxShape::Upstream { name: "web".into(), directives: vec![], server: None };
+    let down = NginxShape::Down { upstream: "web".into() };
+    assert!(said(canary(None), Some(nginx(down))).contains("has shares"));
+    assert!(said(canary(Some(PinBy::Cookie)), Some(nginx(upstream()))).contains("requests and not clients"));
+    let weighed = ServiceSpec { route: Some(nginx(upstream())), ..with(canary(None), 2) };
+    assert!(brief(&deploy(&live(), desired(&weighed)).unwrap()).contains("weigh"));
     let by = |by: PinBy| {
         let mut spec = with(Strategy::Canary(Canary { steps: vec![], by: Some(by) }), 2);
         let Some(RouteSpec::Proxy(route)) = &mut spec.route else { unreachable!() };
@@ -470,7 +482,7 @@ fn what_a_router_cannot_do_is_refused() {
     assert!(by(PinBy::Header("X-User".to_owned())).is_err_and(|said| said.contains("have no headers")));
     assert_eq!(by(PinBy::Address), Ok(Some(PinBy::Address)));
     let recreate = Strategy::Recreate(Hold { wait: Duration::from_secs(20), requests: 7 });
-    assert!(said(recreate, Some(nginx)).contains("cannot let requests wait"));
+    assert!(said(recreate, Some(nginx(upstream()))).contains("cannot let requests wait"));
 }
 
 /// Every place that is needed at the same time is counted, and no more: in place, two fixed ports suffice for two.

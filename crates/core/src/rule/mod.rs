@@ -8,6 +8,7 @@ mod drain;
 mod eject;
 mod ramp;
 mod ready;
+mod renew;
 pub mod verdict;
 
 pub use affinity::distance;
@@ -17,3 +18,4 @@ pub use drain::{Drained, drained};
 pub use eject::{Standing, Trust, may_leave_out};
 pub use ramp::ramp;
 pub use ready::{Gate, GateAnswer};
+pub use renew::{order_pause, renewal};

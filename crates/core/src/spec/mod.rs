@@ -60,7 +60,8 @@ pub struct ServiceSpec {
 impl ServiceSpec {
     /// Whether its instances are to listen somewhere: for traffic, or for the check alone.
     pub fn listens(&self) -> bool {
-        self.route.is_some() || matches!(self.ready.check, Check::Http { .. } | Check::FastCgi { .. } | Check::Tcp)
+        self.route.is_some()
+            || matches!(self.ready.check, Check::Http { .. } | Check::FastCgi { .. } | Check::Grpc { .. } | Check::Tcp)
     }
 
     /// The same without the login for its image's registry: some are made anew for each call, and change nothing of what runs.

@@ -100,3 +100,10 @@ pub enum NginxShape {
         choices: BTreeMap<String, PathBuf>,
     },
 }
+
+impl NginxShape {
+    /// Whether instances can have different shares: only an upstream has several of them, with a weight each, in a file of ours.
+    pub fn weighs(&self) -> bool {
+        matches!(self, Self::Upstream { .. })
+    }
+}

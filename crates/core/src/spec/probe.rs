@@ -56,6 +56,11 @@ pub enum Check {
         /// Text that the body (its first 64 KiB) must contain.
         body: Option<String>,
     },
+    /// A call of gRPC's own health service, by HTTP/2 without TLS.
+    Grpc {
+        /// The service whose state is asked for; empty for the server as a whole.
+        service: String,
+    },
     /// The port accepts a connection.
     Tcp,
     /// A command that exits with 0. It gets `CUTOVER_ADDRESS`, `CUTOVER_PORT`, `CUTOVER_RELEASE` and `CUTOVER_INSTANCE`.

@@ -7,12 +7,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Secret;
+use crate::id::InstanceId;
 use crate::unit::{ByteSize, duration};
 
 /// A program and its surroundings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessSpec {
-    /// The program and its arguments. `{port}`, `{release}`, `{instance}` and `{artifact}` are replaced in each argument.
+    /// The program and its arguments. `{port}`, `{socket}`, `{release}`, `{instance}` and `{artifact}` are replaced in
+    /// each argument.
     pub command: Vec<String>,
     /// A file or directory that is copied into the release, so that changing the original cannot hurt a running release.
     /// Absolute.
@@ -25,6 +27,9 @@ pub struct ProcessSpec {
     pub user: Option<String>,
     /// Which ports instances listen on.
     pub ports: Ports,
+    /// The unix socket on which each instance listens in place of a port: an absolute path with `{instance}` in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub socket: Option<String>,
     /// How instances are stopped.
     pub stop: StopSpec,
     /// What they may use.
@@ -33,6 +38,14 @@ pub struct ProcessSpec {
     pub logs: LogSpec,
     /// What happens when one dies while it serves.
     pub restart: RestartSpec,
+}
+
+impl ProcessSpec {
+    /// Where an instance listens, if that is a unix socket.
+    pub fn socket_of(&self, instance: &InstanceId) -> Option<PathBuf> {
+        let path = self.socket.as_ref()?.replace("{instance}", &instance.to_string());
+        Some(path.replace("{release}", &instance.release.to_string()).into())
+    }
 }
 
 /// Which ports instances listen on.

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::NginxRoute;
 use crate::rules::Rules;
 use crate::spread::Spread;
-use crate::table::{Balance, Limits, Network};
-use crate::tls::TlsSpec;
+use crate::table::{Balance, Limits, Network, Protocol};
+use crate::tls::{InstanceTls, TlsSpec};
 use crate::trail::Trail;
 
 /// Who sends traffic to a service, and which.
@@ -56,6 +56,12 @@ pub struct ProxyRoute {
     /// How its requests are spread, beyond `balance`.
     #[serde(default, skip_serializing_if = "Spread::is_plain")]
     pub spread: Spread,
+    /// What the instances are spoken to in; HTTP only.
+    #[serde(default, skip_serializing_if = "Protocol::is_http1")]
+    pub protocol: Protocol,
+    /// How the instances are spoken to by TLS, if they are; HTTP only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance_tls: Option<Box<InstanceTls>>,
 }
 
 /// What a route carries.

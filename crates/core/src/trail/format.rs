@@ -111,6 +111,8 @@ fields! {
     TraceId = "trace_id",
     /// Why the proxy itself answered: its `cutover-error`.
     Failure = "failure",
+    /// How a call of gRPC ended, as a number: what its instance said, or the proxy in its place.
+    GrpcStatus = "grpc_status",
     /// The page that led here.
     Referer = "http_referer",
     /// The program that asks.
@@ -120,8 +122,9 @@ fields! {
 impl Field {
     /// Whether it is a number: in JSON it stands without quotes.
     pub fn is_number(self) -> bool {
-        use Field::{BodyBytes, Bytes, Duration, Msec, Received, Release, Retries, Status, UpstreamTime};
-        matches!(self, Msec | Status | BodyBytes | Bytes | Received | Duration | Release | UpstreamTime | Retries)
+        use Field::{BodyBytes, Bytes, Duration, GrpcStatus, Msec, Received, Release, Retries, Status, UpstreamTime};
+        let counted = matches!(self, BodyBytes | Bytes | Received | Retries | Release | Status | GrpcStatus);
+        counted || matches!(self, Msec | Duration | UpstreamTime)
     }
 }
 

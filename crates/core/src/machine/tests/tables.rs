@@ -7,7 +7,8 @@ use crate::id::Generation;
 use crate::pin::{Pin, PinBy};
 use crate::release::Release;
 use crate::spec::{Canary, RouteSpec, ServiceSpec, Share, Strategy};
-use crate::table::{Hold, Table, Traffic};
+use crate::table::{Hold, Protocol, Table, Traffic};
+use crate::tls::InstanceTls;
 
 fn route(spec: &mut ServiceSpec) -> &mut crate::spec::ProxyRoute {
     let Some(RouteSpec::Proxy(route)) = &mut spec.route else { unreachable!() };
@@ -139,6 +140,42 @@ fn a_preview_takes_no_address_from_a_route() {
     assert_eq!((conflict.wanted.as_str(), conflict.owner.as_str()), ("0.0.0.0:80", "api"));
 }
 
+/// Two services may share a host by path, whatever other hosts each has.
+/// Seen to fail with one certificate for all hosts.
+#[test]
+fn what_is_ordered_is_ordered_for_each_host() {
+    use crate::acme::{Authority, Challenge};
+    use crate::machine::ServiceState;
+    use crate::spec::RouteKind;
+    use crate::tls::{CertificateFrom, TlsSpec, TlsVersion};
+
+    let name = |text: &str| crate::ServiceName::new(text).unwrap();
+    let by = |hosts: &[&str], path: &str, directory: &str| {
+        let mut spec = spec();
+        let route = route(&mut spec);
+        route.listen = "0.0.0.0:443".parse().unwrap();
+        let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
+        route.kind = RouteKind::Http { hosts, path: path.to_owned(), more: vec![] };
+        let (directory, challenge) = (directory.to_owned(), Challenge::TlsAlpn01);
+        let authority = Authority { directory, email: None, ca_file: None, store: None, challenge, binding: None };
+        let (from, minimum) = (CertificateFrom::Acme(Box::new(authority)), TlsVersion::V12);
+        route.tls = Some(Box::new(TlsSpec { from, minimum, redirect: None, hsts: None }));
+        spec.route.unwrap()
+    };
+    let shop = by(&["shop", "www"], "/", "https://ca/a");
+    let state = ServiceState::new(name("shop"));
+    let hold = Hold { wait: Duration::ZERO, requests: 0 };
+    let table = super::super::table(Generation(1), &[(&state, Some(&shop))], None, &hold);
+    let hosts: Vec<_> = table.listeners[0].identities.iter().map(|identity| identity.hosts.clone()).collect();
+    assert_eq!(hosts, [["shop"], ["www"]]);
+    let again: Table = serde_json::from_str(&serde_json::to_string(&table).unwrap()).unwrap();
+    assert_eq!(again, table);
+    let conflict = |route: RouteSpec| table.conflict(&name("api"), route.proxy().unwrap()).map(|found| found.wanted);
+    assert_eq!(conflict(by(&["shop", "api"], "/api", "https://ca/a")), None);
+    let other = conflict(by(&["shop"], "/api", "https://ca/b"));
+    assert_eq!(other.as_deref(), Some("the certificate for shop on 0.0.0.0:443"));
+}
+
 /// Seen to fail with the certificates of a listener compared by service instead of by host.
 #[test]
 fn services_by_tls_share_an_address_and_bring_their_certificates() {
@@ -197,4 +234,23 @@ fn services_by_tls_share_an_address_and_bring_their_certificates() {
     assert_eq!(conflict(by(&["new"], "/", None, "0.0.0.0:80")), None, "beside the redirects");
     assert_eq!(conflict(by(&["api"], "/", None, "0.0.0.0:80")), taken("api/ on 0.0.0.0:80", "api"));
     assert_eq!(table.conflict(&name("api"), api.proxy().unwrap()), None, "not with itself");
+}
+
+/// A release brings its protocol along; tables of before there were any still read, and are read by proxies of then.
+#[test]
+fn a_target_is_spoken_to_as_its_release_says() {
+    let (spec, mut run) = (spec(), Run::live());
+    run.state.instances.values_mut().for_each(|instance| instance.address = Some("127.0.0.1:1".parse().unwrap()));
+    let mut table = table(&run.state, &spec);
+    let before = serde_json::to_string(&table).unwrap();
+    assert!(!before.contains("protocol"));
+    table.speak(|instance| if instance.number == 1 { Protocol::H2c } else { Protocol::Http1 });
+    let text = serde_json::to_string(&table).unwrap();
+    assert_eq!(text.matches("\"protocol\":\"h2c\"").count(), 1, "{text}");
+    assert_eq!(serde_json::from_str::<Table>(&text).unwrap(), table);
+    let tls = InstanceTls { name: Some("web.internal".to_owned()), ..InstanceTls::default() };
+    table.secure(|instance| (instance.number == 1).then(|| Box::new(tls.clone())));
+    let text = serde_json::to_string(&table).unwrap();
+    assert_eq!(text.matches("\"tls\":{\"name\":\"web.internal\"}").count(), 1, "{text}");
+    assert_eq!(serde_json::from_str::<Table>(&text).unwrap(), table);
 }

@@ -35,6 +35,11 @@ impl Share {
         Self((u128::from(self.0) * u128::from(parts) / u128::from(of)) as u64)
     }
 
+    /// Whether it takes whoever drew this number: as often as it says, of numbers that are spread evenly.
+    pub fn takes(self, drawn: u64) -> bool {
+        (u128::from(drawn) * u128::from(ONE)) >> 64 < u128::from(self.0)
+    }
+
     /// As a number from 0 to 1.
     pub fn as_f64(self) -> f64 {
         self.0 as f64 / ONE as f64
@@ -80,6 +85,16 @@ mod tests {
         assert_eq!(["0.00039", "0.18", "1", "0.01"], [text(0.000_39), text(0.18), text(1.0), text(0.01)]);
         assert_eq!(Share::at_least(0.0).to_string(), "less than 0.000001");
         assert_eq!(Share::millionths(10_000), Share::try_from(0.01).unwrap());
+    }
+
+    /// Meant to fail with `<=`: none takes nobody.
+    #[test]
+    fn a_share_takes_as_many_as_it_says() {
+        let step = u64::MAX / 1000;
+        let drawn = || (0..1000).map(|index| step / 2 + step * index);
+        let taken = |share: f64| drawn().filter(|drawn| Share::try_from(share).unwrap().takes(*drawn)).count();
+        assert_eq!([0.0, 0.1, 0.5, 1.0].map(taken), [0, 100, 500, 1000]);
+        assert!(!Share::default().takes(0) && Share::ONE.takes(u64::MAX));
     }
 
     proptest! {
