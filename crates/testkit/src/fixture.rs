@@ -204,6 +204,7 @@ pub fn process(command: Vec<String>) -> ProcessSpec {
         env: BTreeMap::from([("PASSWORD".to_owned(), Secret::new(SECRET))]),
         user: None,
         ports: Ports::Automatic,
+        socket: None,
         stop: StopSpec { grace: Duration::from_secs(3), ..StopSpec::default() },
         limits: LimitSpec::default(),
         logs: LogSpec::default(),
@@ -225,5 +226,7 @@ fn route(name: &ServiceName, port: u16) -> RouteSpec {
         metrics: None,
         trail: Default::default(),
         spread: Default::default(),
+        protocol: Default::default(),
+        instance_tls: None,
     })
 }

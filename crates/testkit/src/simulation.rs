@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cutover::engine::{Engine, Identity, Steer};
 use cutover_core::machine::{Outcome, ServiceState};
-use cutover_core::{DeploymentId, ServiceName};
+use cutover_core::{DeploymentId, InstanceId, ServiceName};
 
 use crate::coverage::Coverage;
 use crate::faults::Faults;
@@ -143,6 +143,10 @@ impl Simulation {
         }
         self.take_up().await;
         self.come_to_rest().await;
+        if self.is_beyond_help() {
+            self.world.lock().coverage.count("a program that does not come back");
+            return outcomes;
+        }
         self.check_rest();
         self.deploy_once_more().await;
         self.check_rest();
@@ -275,9 +279,18 @@ impl Simulation {
             let act = Act::Abort;
             self.give(&Order { service: state.name, ..Order::at_rest(act) }).await;
         }
-        if !self.stay_at_rest(false).await {
+        if !self.stay_at_rest(false).await && !self.is_beyond_help() {
             self.complain("it stays stuck although a person did as they were told");
         }
+    }
+
+    /// Whether a deployment cannot be undone because a program does not get ready any more that was ready for a moment when it was
+    /// deployed. No command helps against that; who serves goes on serving.
+    fn is_beyond_help(&self) -> bool {
+        let inner = self.world.lock();
+        let wavers = |id: &InstanceId| inner.instances.get(id).is_some_and(|found| found.life.unready.is_some());
+        let waits = |state: &ServiceState| state.instances.iter().any(|(id, known)| known.down.is_some() && wavers(id));
+        inner.oracle.services().any(|state| is_stuck(state) && waits(state))
     }
 
     /// Waits until all is at rest and stays so: a command may be on its way that nobody waits for.

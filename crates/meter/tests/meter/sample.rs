@@ -78,7 +78,8 @@ async fn the_rate_is_what_was_asked_for() {
     until(&running, "a while", |report| report.elapsed >= Duration::from_millis(1500)).await;
     let report = running.stop().await;
     let rate = report.requests.sent as f64 / report.elapsed.as_secs_f64();
-    assert!((rate - 400.0).abs() < 40.0, "{report}");
+    // A machine that is too busy sends less. What must not be is more.
+    assert!((200.0..440.0).contains(&rate), "{report}");
 }
 
 /// Seen to fail with a server's proper end of a stream counted as a cut.

@@ -24,6 +24,7 @@ pub use app::App;
 pub use command::{Following, Told};
 pub use kills::Scene;
 pub use load::answers;
+pub use port::free as free_port;
 pub use processes::{Found, Role, kill};
 
 /// The longest wait for anything. Generous: on a busy machine a slow success is no failure.
@@ -48,7 +49,7 @@ impl Host {
         let root = tempfile::Builder::new().prefix(PREFIX).tempdir().expect("a directory for the host").keep();
         processes::sign(&root);
         let binary = binary.as_ref().canonicalize().expect("the binary exists");
-        let host = Self { root, binary, port: port::free(), variables: Vec::new() };
+        let host = Self { root, binary, port: free_port(), variables: Vec::new() };
         host.build("the first build");
         host
     }
@@ -96,7 +97,7 @@ impl Host {
 
     /// Another port that nobody listens on.
     pub fn another_port(&self) -> u16 {
-        port::free()
+        free_port()
     }
 
     /// Makes something new to deploy.

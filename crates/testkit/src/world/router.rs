@@ -203,6 +203,7 @@ impl Inner {
             generation: self.router.table.generation,
             connections: 0,
             certificates: Vec::new(),
+            further: None,
             targets: targets.collect(),
             services: self
                 .router
