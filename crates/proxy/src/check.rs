@@ -3,14 +3,19 @@
 use std::collections::HashSet;
 
 use cutover_core::ServiceName;
+use cutover_core::acme::unfit;
 use cutover_core::pin::{POINTS, PinBy};
-use cutover_core::table::{Mode, Service, Table, Traffic};
-use cutover_core::trail::AccessLog;
+use cutover_core::table::{Mode, Service, Table, Target, Traffic};
+use cutover_core::tls::{CertificateFrom, Identity};
+use cutover_core::trail::{AccessLog, Spans};
 
 use crate::http::head::is_token;
 
 /// The heaviest weight.
 const MAX_WEIGHT: u16 = 1000;
+
+/// The longest path of a unix socket, in bytes (`sun_path`, unix(7)).
+const LONGEST_SOCKET: usize = 107;
 
 /// Everything that is wrong with a table; empty if it is good.
 pub fn check(table: &Table) -> Vec<String> {
@@ -18,6 +23,7 @@ pub fn check(table: &Table) -> Vec<String> {
     let mut names = HashSet::new();
     let mut instances = HashSet::new();
     check_logs(table, &mut wrong);
+    check_spans(table, &mut wrong);
     for service in &table.services {
         if !names.insert(&service.name) {
             wrong.push(format!("service {} is listed twice", service.name));
@@ -38,8 +44,30 @@ pub fn check(table: &Table) -> Vec<String> {
             wrong.push(format!("listener {} is listed twice", listener.address));
         }
         check_traffic(&listener.traffic, &names, &mut wrong);
+        listener.identities.iter().for_each(|identity| check_order(identity, &mut wrong));
     }
     wrong
+}
+
+/// What is ordered is ordered for one name, by which its files are called.
+fn check_order(identity: &Identity, wrong: &mut Vec<String>) {
+    let CertificateFrom::Acme(authority) = &identity.from else { return };
+    let service = &identity.service;
+    match &identity.hosts[..] {
+        [host] => wrong.extend(unfit(host).map(|why| format!("no certificate for {host} of service {service}: {why}"))),
+        hosts => {
+            wrong.push(format!("a certificate of service {service} is ordered for {} hosts, not for one", hosts.len()))
+        }
+    }
+    if !authority.directory.starts_with("https://") {
+        wrong.push(format!("the authority of service {service}, {:?}, is no https address", authority.directory));
+    }
+    let binding = authority.binding.as_ref().map(|binding| &binding.key_file);
+    for path in [authority.ca_file.as_ref(), authority.store.as_ref(), binding].into_iter().flatten() {
+        if !path.is_absolute() {
+            wrong.push(format!("{} of service {service} is not an absolute path", path.display()));
+        }
+    }
 }
 
 /// Services may share a log, but it can be rotated in one way only.
@@ -59,6 +87,21 @@ fn check_logs(table: &Table, wrong: &mut Vec<String>) {
     }
 }
 
+/// What a receiver is asked for must be certain before anything is recorded. The address is not repeated: it may hold a secret.
+fn check_spans(table: &Table, wrong: &mut Vec<String>) {
+    for (name, spans) in
+        table.services.iter().filter_map(|service| Some((&service.name, service.trail.spans.as_ref()?)))
+    {
+        let not_an_address = || spans.endpoint.parse::<hyper::Uri>().is_err().then_some("is no address");
+        if let Some(fault) = Spans::fault(&spans.endpoint).or_else(not_an_address) {
+            wrong.push(format!("where the spans of service {name} are to go {fault}"));
+        }
+        for path in [&spans.headers_file, &spans.ca_file].into_iter().flatten().filter(|path| !path.is_absolute()) {
+            wrong.push(format!("{} of service {name} is not an absolute path", path.display()));
+        }
+    }
+}
+
 fn check_service(service: &Service, wrong: &mut Vec<String>) {
     for target in &service.targets {
         if target.instance.service != service.name {
@@ -66,6 +109,10 @@ fn check_service(service: &Service, wrong: &mut Vec<String>) {
         }
         if target.address.port() == 0 {
             wrong.push(format!("instance {} has no port", target.instance));
+        }
+        check_socket(target, wrong);
+        for path in target.tls.iter().flat_map(|tls| tls.files()).filter(|path| !path.is_absolute()) {
+            wrong.push(format!("{} of instance {} is not an absolute path", path.display(), target.instance));
         }
         if let Mode::Serving { weight } = target.mode
             && !(1..=MAX_WEIGHT).contains(&weight)
@@ -87,6 +134,21 @@ fn check_service(service: &Service, wrong: &mut Vec<String>) {
     wrong.extend(faults.map(|fault| format!("service {}: {fault}", service.name)));
     if service.token.as_ref().is_some_and(String::is_empty) {
         wrong.push(format!("service {} has an empty token", service.name));
+    }
+}
+
+/// Where TLS is spoken, it is to an address: that is what a certificate can be for.
+fn check_socket(target: &Target, wrong: &mut Vec<String>) {
+    let Some(socket) = &target.socket else { return };
+    let (instance, path) = (&target.instance, socket.display());
+    if !socket.is_absolute() {
+        wrong.push(format!("the socket {path} of instance {instance} is not an absolute path"));
+    }
+    if socket.as_os_str().len() > LONGEST_SOCKET {
+        wrong.push(format!("the socket {path} of instance {instance} is longer than {LONGEST_SOCKET} bytes"));
+    }
+    if target.tls.is_some() {
+        wrong.push(format!("instance {instance} is to be spoken to by TLS on a unix socket"));
     }
 }
 
@@ -133,7 +195,8 @@ mod tests {
                         {"hosts": ["a"], "path": "b", "service": "gone"}], "trusted": []}}},
                     {"address": "127.0.0.1:80", "traffic": {"tcp": {"service": "web"}}}],
                 "services": [{"name": "web", "balance": "round_robin", "hold": null, "limits": {}, "token": null,
-                    "targets": [{"instance": "api.r1.i1", "address": "127.0.0.1:0", "mode": {"serving": {"weight": 0}}}]}]}"#,
+                    "targets": [{"instance": "api.r1.i1", "address": "127.0.0.1:0", "mode": {"serving": {"weight": 0}},
+                        "tls": {"ca_file": "ca.pem"}, "socket": "web.sock"}]}]}"#,
         )
         .unwrap();
         let wrong = check(&table).join("\n");
@@ -141,6 +204,9 @@ mod tests {
             "under service web",
             "no port",
             "weight 0",
+            "the socket web.sock of instance api.r1.i1 is not an absolute path",
+            "spoken to by TLS on a unix socket",
+            "ca.pem of instance api.r1.i1 is not an absolute path",
             "127.0.0.1:80 is listed twice",
             "service gone",
             "two routes",

@@ -36,7 +36,7 @@ pub enum LoadError {
 
 /// Writes a table so that it survives a crash from the moment this returns.
 pub fn store(state: &Path, table: &Table) -> io::Result<()> {
-    let json = serde_json::to_vec_pretty(table)?;
+    let json = serde_json::to_vec(table)?;
     let new = state.join(NEW);
     // The table holds tokens: it is for our own user only.
     let mut file = File::options().create(true).write(true).truncate(true).mode(0o600).open(&new)?;
@@ -46,7 +46,7 @@ pub fn store(state: &Path, table: &Table) -> io::Result<()> {
     drop(file);
     let current = state.join(CURRENT);
     // A damaged copy must not push out a good one. Linking, not renaming: at no moment is there no current table.
-    if read(&current).is_ok_and(|table| table.is_some()) {
+    if fs::read(&current).is_ok_and(|bytes| intact(&bytes).is_ok()) {
         let link = state.join("table.link");
         let _ = fs::remove_file(&link);
         fs::hard_link(&current, &link)?;
@@ -85,6 +85,16 @@ fn read(path: &Path) -> io::Result<Option<Table>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
+    parse(&bytes).map(Some)
+}
+
+/// Reads the bytes of one copy.
+pub fn parse(bytes: &[u8]) -> io::Result<Table> {
+    Ok(serde_json::from_slice(intact(bytes)?)?)
+}
+
+/// What stands behind the checksum, if that is right.
+fn intact(bytes: &[u8]) -> io::Result<&[u8]> {
     let invalid = |why: &str| io::Error::new(io::ErrorKind::InvalidData, why.to_owned());
     let line = bytes.iter().position(|&b| b == b'\n').ok_or_else(|| invalid("it has no checksum line"))?;
     let (head, json) = (&bytes[..line], &bytes[line + 1..]);
@@ -92,7 +102,7 @@ fn read(path: &Path) -> io::Result<Option<Table>> {
     if sum != Some(format!("{:08x}", crc32fast::hash(json)).as_str()) {
         return Err(invalid("its checksum is wrong"));
     }
-    Ok(Some(serde_json::from_slice(json)?))
+    Ok(json)
 }
 
 #[cfg(test)]

@@ -8,11 +8,13 @@
 //! - `live`: the table while it is served, its counters, and the claim protocol (`live::gate`) on which every drain rests.
 //! - `worker`: one thread per core, each with its own runtime, connections, pool and buffers.
 //! - `serve`: HTTP from a client's bytes to an instance and back. `tcp` and `stream`: connections that are only copied.
-//! - `tls`: certificates, handshakes and sessions. `socket`: a client's connection, whatever is around it.
-//! - `http2`: streams as connections of HTTP/1.1. `http`: the strict HTTP/1.1 codec. `upstream`: idle and new connections to instances.
+//! - `tls`: certificates, handshakes and sessions, with clients and with instances. `acme`: certificates that the proxy orders by itself. `socket`: a client's connection, whatever is around it.
+//! - `http2`: streams as connections of HTTP/1.1. `http`: the strict HTTP/1.1 codec. `upstream`: connections to instances (TCP, TLS, unix sockets), and streams of HTTP/2.
 //! - `route`: which service is meant. `rule`: what is done with a request besides passing it on.
-//! - `metrics`: the counters as Prometheus reads them. `log`: access logs.
+//! - `metrics`: the counters as Prometheus reads them. `log`: access logs. `span`: what is told to those who collect traces.
 //! - `succession`: how a running proxy is replaced by another one. `notify`: what systemd is told of it.
+//! - `fuzz`: what must hold of the parsers for any bytes at all.
+//! - `ring`: how logs and spans leave the workers. `halves`: both directions of a connection, on either side.
 //! - `control`: the socket, and the steps of publishing a table. `disk`: the table at rest. `bind`: listening sockets.
 //!
 //! # Why it looks like this
@@ -25,13 +27,17 @@
 //! **Invariant:** a process that was replaced follows every table, and what it has in hand counts, until it is done. See `succession`.
 //! **Invariant:** a request is sent twice only if that is provably harmless. See `serve::retry`.
 //!
-//! Deliberately absent: HTTP/2 to instances, caching. The proxy decides nothing about
+//! Deliberately absent: caching. The proxy decides nothing about
 //! deployments: what gets traffic is what the table says.
 
+mod acme;
 mod bind;
 mod check;
 mod control;
 mod disk;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
+mod halves;
 mod http;
 mod http2;
 mod inbox;
@@ -39,11 +45,13 @@ mod live;
 mod log;
 mod metrics;
 mod notify;
+mod ring;
 mod route;
 mod rule;
 mod run;
 mod serve;
 mod socket;
+mod span;
 mod stream;
 mod succession;
 mod tcp;

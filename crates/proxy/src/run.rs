@@ -24,6 +24,7 @@ use crate::control::{Farewell, Problem, SOCKET};
 use crate::disk::{self, LoadError};
 use crate::log::Logs;
 use crate::notify;
+use crate::span;
 use crate::succession::{Heir, leaving};
 use crate::worker::order::Order;
 use crate::worker::{self, Shared};
@@ -104,11 +105,14 @@ pub fn run(options: Options) -> Result<(), ProxyError> {
         let control = if options.succeed { succeed(options).await } else { begin(options).await }?;
         let socket = main_socket(&control).map_err(ProxyError::Start)?;
         let serving = server::begin(control.clone(), Door::Main, socket);
+        tokio::spawn(span::run(control.shared.live.spans().clone()));
         let watched = control.clone();
         // Also while it leaves: its clients may shake hands again.
         tokio::spawn(async move { watched.certificates.watch().await });
+        control.certificates.upkeep.begin();
         notify::ready(std::process::id());
         let departed = signals.or_asked_or_departed(&control).await;
+        control.certificates.upkeep.end();
         serving.abort();
         if departed {
             leave(&control, &mut signals).await;
@@ -240,6 +244,7 @@ async fn finish(control: &Control) {
     if tokio::time::timeout(FINISH, control.finish()).await.is_err() {
         tracing::warn!("not everything was finished in {FINISH:?}; quitting all the same");
     }
+    control.shared.live.spans().finish().await;
 }
 
 /// Leaves, after a successor has taken over: when all connections have ended, or soon after the streams have used up their time, or when
@@ -251,7 +256,7 @@ async fn leave(control: &Control, signals: &mut Signals) {
         () = signals.or_asked(control) => {}
     }
     finish(control).await;
-    let stats = control.own_stats();
+    let stats = control.own_in_full();
     let farewell = Farewell { pid: std::process::id(), stats };
     if let Err(error) = Client::of_state(control.state()).farewell(&farewell).await {
         tracing::warn!(%error, "nobody was told what this process has counted");

@@ -11,8 +11,8 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
 
+use crate::halves;
 use crate::http2::stream::Stream;
 use crate::tls::stream::Secured;
 
@@ -28,26 +28,10 @@ pub enum Socket {
 }
 
 /// What reads from a socket while something else writes to it.
-#[derive(Debug)]
-pub enum Reader<'a> {
-    /// In the clear.
-    Plain(ReadHalf<'a>),
-    /// In TLS.
-    Tls(&'a Secured),
-    /// A stream of HTTP/2.
-    Stream(&'a Stream),
-}
+pub type Reader<'a> = halves::Reader<'a, &'a Stream>;
 
 /// What writes to a socket while something else reads from it.
-#[derive(Debug)]
-pub enum Writer<'a> {
-    /// In the clear.
-    Plain(WriteHalf<'a>),
-    /// In TLS.
-    Tls(&'a Secured),
-    /// A stream of HTTP/2.
-    Stream(&'a Stream),
-}
+pub type Writer<'a> = halves::Writer<'a, &'a Stream>;
 
 impl Socket {
     /// Both directions, for one task.
@@ -59,7 +43,7 @@ impl Socket {
                 (Reader::Plain(reader), Writer::Plain(writer))
             }
             Self::Tls(tls) => (Reader::Tls(tls), Writer::Tls(tls)),
-            Self::Stream(stream) => (Reader::Stream(stream), Writer::Stream(stream)),
+            Self::Stream(stream) => (Reader::Other(stream), Writer::Other(stream)),
         }
     }
 
@@ -79,6 +63,15 @@ impl Socket {
             Self::Plain(tcp) => Some(tcp),
             Self::Tls(tls) => Some(tls.tcp()),
             Self::Stream(_) => None,
+        }
+    }
+
+    /// The stream of HTTP/2, if it is one.
+    #[inline]
+    pub fn stream(&self) -> Option<&Rc<Stream>> {
+        match self {
+            Self::Stream(stream) => Some(stream),
+            Self::Plain(_) | Self::Tls(_) => None,
         }
     }
 
@@ -107,75 +100,21 @@ impl Socket {
 impl AsyncRead for Socket {
     #[inline]
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
-            Self::Tls(tls) => tls.poll_read(cx, buf),
-            Self::Stream(stream) => stream.poll_read(cx, buf),
-        }
+        Pin::new(&mut self.get_mut().split().0).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Socket {
     #[inline]
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
-            Self::Tls(tls) => tls.poll_write(cx, bytes),
-            Self::Stream(stream) => stream.poll_write(cx, bytes),
-        }
+        Pin::new(&mut self.get_mut().split().1).poll_write(cx, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
-            Self::Tls(tls) => tls.poll_flush(cx),
-            Self::Stream(stream) => stream.poll_flush(cx),
-        }
+        Pin::new(&mut self.get_mut().split().1).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
-            Self::Tls(tls) => tls.poll_shutdown(cx),
-            Self::Stream(stream) => stream.poll_flush(cx),
-        }
-    }
-}
-
-impl AsyncRead for Reader<'_> {
-    #[inline]
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
-            Self::Tls(tls) => tls.poll_read(cx, buf),
-            Self::Stream(stream) => stream.poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for Writer<'_> {
-    #[inline]
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
-            Self::Tls(tls) => tls.poll_write(cx, bytes),
-            Self::Stream(stream) => stream.poll_write(cx, bytes),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
-            Self::Tls(tls) => tls.poll_flush(cx),
-            Self::Stream(stream) => stream.poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
-            Self::Tls(tls) => tls.poll_shutdown(cx),
-            Self::Stream(stream) => stream.poll_flush(cx),
-        }
+        Pin::new(&mut self.get_mut().split().1).poll_shutdown(cx)
     }
 }

@@ -17,7 +17,7 @@ use crate::live::target::Claim;
 use crate::serve::claim::{NoClaim, Waiter};
 use crate::socket::Socket;
 use crate::stream::{preamble, tunnel};
-use crate::upstream::connect::connect;
+use crate::upstream::connect::plain;
 use crate::worker::Worker;
 use crate::worker::clock::Slot;
 
@@ -49,7 +49,7 @@ pub async fn serve(
             Err(NoClaim::Refused(_) | NoClaim::Exhausted) => return shard_of(&service, false),
         };
         claim.become_stream();
-        match connect(claim.target(), service.limits().connect).await {
+        match plain(claim.target(), service.limits().connect).await {
             Ok(target) => {
                 service.counts.shard(worker.index).connected();
                 break (claim, target);

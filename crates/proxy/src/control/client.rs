@@ -120,6 +120,11 @@ impl Client {
         self.get("/v1/stats").await
     }
 
+    /// All that is told to scrapes.
+    pub(crate) async fn counters(&self) -> Result<Stats, ClientError> {
+        self.get("/v1/counters").await
+    }
+
     /// The counters of a service; its longest gap begins anew.
     pub async fn mark(&self, service: &ServiceName) -> Result<ServiceStats, ClientError> {
         self.post(&format!("/v1/services/{service}/mark")).await

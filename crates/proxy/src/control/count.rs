@@ -1,7 +1,5 @@
 //! The counters as they are told: those of this process, of those that leave, and of those that have left, as one proxy's.
 
-use std::sync::PoisonError;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use cutover_core::stats::{ServiceStats, Stats};
@@ -16,16 +14,12 @@ use crate::worker::order::{Order, streams_of};
 impl Control {
     /// What this process counted.
     pub fn own_stats(&self) -> Stats {
-        let shared = &self.shared;
-        let now = shared.now_us();
-        Stats {
-            started: self.since,
-            generation: self.generation(),
-            connections: shared.connections.load(Relaxed),
-            services: shared.live.services().iter().map(|s| s.counts.stats(&s.spec.name, now)).collect(),
-            targets: shared.live.targets().iter().map(|target| target.stats()).collect(),
-            certificates: self.certificates.stats(),
-        }
+        Stats { certificates: self.certificates.stats(), ..self.counters.own() }
+    }
+
+    /// The same with all that is told to scrapes.
+    pub fn own_in_full(&self) -> Stats {
+        Stats { certificates: self.certificates.stats(), ..self.counters.own_in_full() }
     }
 
     /// What was counted in all. Refused if one that leaves does not tell what it has in hand: a number that is too small would let an
@@ -35,6 +29,7 @@ impl Control {
         // Read after theirs: one of them may have ended, and its client come to us.
         let mut stats = self.own_stats();
         let mut past = self.past();
+        past.bury_all_but(&heard.iter().map(|(pid, _)| *pid).collect::<Vec<_>>());
         for (pid, answer) in heard {
             match answer {
                 Answer::Said(theirs) => {
@@ -116,6 +111,6 @@ impl Control {
 
     /// What those counted that have left.
     pub fn past(&self) -> std::sync::MutexGuard<'_, Past> {
-        self.past.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counters.past()
     }
 }

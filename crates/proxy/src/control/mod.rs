@@ -3,6 +3,7 @@
 
 pub mod client;
 mod count;
+pub mod counters;
 pub mod publish;
 pub mod server;
 

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ use cutover_core::table::{Table, Traffic};
 use cutover_core::{Generation, Timestamp};
 use tokio::sync::{Mutex, MutexGuard, Notify, mpsc, oneshot};
 
+use super::counters::Counters;
 use super::{Kind, Problem};
 use crate::bind::bind;
 use crate::check::check;
 use crate::disk;
 use crate::metrics::Scrapes;
 use crate::run::Options;
-use crate::succession::past::Past;
 use crate::succession::{leaving, outline};
 use crate::tls::certificates::Certificates;
 use crate::worker::Shared;
@@ -46,7 +46,7 @@ pub struct Control {
     /// Rings when the process is asked to quit.
     pub quit: Notify,
     /// The certificates in use.
-    pub certificates: Certificates,
+    pub certificates: Arc<Certificates>,
     /// Rings when a successor has taken over.
     pub departed: Notify,
     /// How this process was started, and so how a successor is.
@@ -61,8 +61,8 @@ pub struct Control {
     pub seat: std::sync::Mutex<Option<Seat>>,
     /// How long streams may stay once this process leaves.
     pub streams: std::sync::Mutex<Duration>,
-    pub(super) past: std::sync::Mutex<Past>,
-    left: AtomicBool,
+    /// What was counted, by whom.
+    pub counters: Arc<Counters>,
     workers: Vec<mpsc::UnboundedSender<Order>>,
     listening: Mutex<Listening>,
     scrapes: Mutex<Scrapes>,
@@ -76,7 +76,8 @@ impl Control {
         workers: Vec<mpsc::UnboundedSender<Order>>,
         since: Timestamp,
     ) -> Self {
-        let certificates = Certificates::new(options.state.clone());
+        let certificates = Arc::new(Certificates::new(options.state.clone()));
+        let counters = Arc::new(Counters::new(shared.clone(), &options.state, since));
         Self {
             shared,
             quit: Notify::new(),
@@ -88,8 +89,7 @@ impl Control {
             conversations: AtomicUsize::new(0),
             seat: std::sync::Mutex::default(),
             streams: std::sync::Mutex::default(),
-            past: std::sync::Mutex::default(),
-            left: AtomicBool::new(false),
+            counters,
             workers,
             listening: Mutex::default(),
             scrapes: Mutex::default(),
@@ -108,12 +108,12 @@ impl Control {
 
     /// Whether a successor is the proxy now, or is just becoming it.
     pub fn has_left(&self) -> bool {
-        self.left.load(SeqCst)
+        self.counters.has_left()
     }
 
     /// Says whether a successor is the proxy. Whoever holds the listeners decides.
     pub fn set_left(&self, left: bool) {
-        self.left.store(left, SeqCst);
+        self.counters.set_left(left);
     }
 
     /// Makes sure that a table that was read from disk can be served, with what is listened on already. Listens on the rest.
@@ -136,7 +136,7 @@ impl Control {
 
     /// Serves a table that was read from disk. Given no listeners, everything but them is ready after that.
     pub async fn resume(&self, table: Table, listeners: Vec<(SocketAddr, TcpListener)>) {
-        self.show(table, listeners, &mut *self.listening.lock().await).await;
+        self.show(Arc::new(table), listeners, &mut *self.listening.lock().await).await;
     }
 
     /// What is listened on. Nothing is published while this is held.
@@ -153,7 +153,7 @@ impl Control {
         }
         let generation = table.generation;
         let current = self.shared.live.table();
-        if generation == current.spec.generation && table == current.spec {
+        if generation == current.spec.generation && table == *current.spec {
             self.make_known(&table).await?;
             return Ok(generation);
         }
@@ -170,6 +170,7 @@ impl Control {
         let new = self.listen(&table, &listening, known)?;
         disk::store(self.state(), &table)
             .map_err(|error| self.problem(Kind::Storage, format!("the table could not be written to disk: {error}")))?;
+        let table = Arc::new(table);
         self.show(table.clone(), new, &mut listening).await;
         self.make_known(&table).await?;
         Ok(generation)
@@ -195,8 +196,8 @@ impl Control {
         let mut listening = self.listening.lock().await;
         let present = self.shared.live.table();
         let table = outline::read(json, &present.spec).map_err(|error| self.malformed("a table", &error))?;
-        if table.generation >= present.spec.generation && table != present.spec {
-            self.show(table, Vec::new(), &mut listening).await;
+        if table.generation >= present.spec.generation && table != *present.spec {
+            self.show(Arc::new(table), Vec::new(), &mut listening).await;
         }
         Ok(self.generation())
     }
@@ -236,9 +237,10 @@ impl Control {
         Ok(listeners)
     }
 
-    async fn show(&self, table: Table, new: Vec<(SocketAddr, TcpListener)>, listening: &mut Listening) {
+    async fn show(&self, table: Arc<Table>, new: Vec<(SocketAddr, TcpListener)>, listening: &mut Listening) {
         listening.retain(|address, _| table.listeners.iter().any(|listener| listener.address == *address));
-        let doors = self.certificates.show(&table);
+        let secured = self.certificates.show(&table);
+        self.shared.answers.look_in(self.certificates.stores());
         let before = self.shared.live.table();
         let is_new = |address| new.iter().any(|(bound, _)| *bound == address);
         let had = |at| before.spec.listeners.iter().any(|l| l.address == at && is_served(&l.traffic)) && !is_new(at);
@@ -246,8 +248,8 @@ impl Control {
         let theirs: Vec<SocketAddr> = carrying.map(|listener| listener.address).filter(|at| !had(*at)).collect();
         listening.extend(new);
         let mut scrapes = self.scrapes.lock().await;
-        self.shared.live.publish(table.clone(), &doors, self.shared.now_ms());
-        scrapes.apply(&table, &self.shared, listening);
+        self.shared.live.publish(table.clone(), &secured, self.shared.now_ms());
+        scrapes.apply(&table, (&self.counters, &self.certificates), listening);
         let done: Vec<_> = self.workers.iter().map(|worker| apply(worker, &theirs, listening)).collect();
         for done in done {
             // A worker that is gone makes no claims.

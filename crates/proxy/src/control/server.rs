@@ -89,6 +89,7 @@ async fn as_proxy(control: &Arc<Control>, request: Request<Incoming>) -> Result<
             json(200, &Published { generation })
         }
         (&Method::GET, ["v1", "stats"]) => json(200, &control.stats().await?),
+        (&Method::GET, ["v1", "counters"]) => json(200, &control.counters.in_all().await),
         (&Method::POST, ["v1", "services", name, "mark"]) => json(200, &control.mark(&service(control, name)?).await?),
         (&Method::POST, ["v1", "instances", id, "close-streams"]) => {
             let (instance, over) = streams(control, id, parts.uri.query())?;
@@ -118,7 +119,7 @@ async fn as_leaving(control: &Arc<Control>, request: Request<Incoming>) -> Resul
     let path: Vec<&str> = parts.uri.path().trim_matches('/').split('/').collect();
     Ok(match (&parts.method, path.as_slice()) {
         (&Method::GET, ["v1", "info"]) => json(200, &info(control)),
-        (&Method::GET, ["v1", "stats"]) => json(200, &control.own_stats()),
+        (&Method::GET, ["v1", "stats"]) => json(200, &control.own_in_full()),
         (&Method::PUT, ["v1", "follow"]) => {
             let table = whole(control, "a table", body).await?;
             let follow = |control: Arc<Control>| async move { control.follow(&table).await };

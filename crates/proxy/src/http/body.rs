@@ -1,6 +1,7 @@
 //! A body on its way: read in the framing it arrives in, written in the framing its reader understands.
 
 use super::chunk::{Chunked, Piece};
+use super::grpc;
 use super::head::BadHead;
 
 /// How a message says where its body ends (RFC 9112, 6.3).
@@ -23,6 +24,10 @@ pub struct Body {
     source: Source,
     chunks: bool,
     received: u64,
+    /// The lines of trailers, where they are not written behind the body.
+    apart: Option<Vec<u8>>,
+    /// How a call of gRPC ended, if its trailers say so.
+    outcome: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -42,7 +47,22 @@ impl Body {
             Framing::Chunked => Source::Chunked(Chunked::default()),
             Framing::UntilClose => Source::UntilClose,
         };
-        Self { source, chunks, received: 0 }
+        Self { source, chunks, received: 0, apart: None, outcome: None }
+    }
+
+    /// The same as plain bytes, with the trailers kept apart.
+    pub fn parted(framing: Framing) -> Self {
+        Self { apart: Some(Vec::new()), ..Self::new(framing, false) }
+    }
+
+    /// The trailers that were kept apart, as lines.
+    pub fn trailers(&self) -> &[u8] {
+        self.apart.as_deref().unwrap_or_default()
+    }
+
+    /// How a call of gRPC ended, if its trailers said so.
+    pub fn outcome(&self) -> Option<u32> {
+        self.outcome
     }
 
     /// Whether its end was read.
@@ -64,25 +84,37 @@ impl Body {
         self.received
     }
 
+    /// Takes as much of so many bytes of input as belongs to the body, if they are written just as they came; nothing if not.
+    pub fn pass_as_is(&mut self, available: usize) -> Option<usize> {
+        if self.chunks {
+            return None;
+        }
+        let taken = self.take_plain(available)?;
+        self.received += taken as u64;
+        Some(taken)
+    }
+
     /// Reads as much of `input` as is there and part of the body, and appends to `out` what is to be written. Gives the
     /// number of bytes read.
     pub fn pass(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<usize, BadHead> {
+        let Some(taken) = self.take_plain(input.len()) else { return self.pass_chunks(input, out) };
+        self.write(&input[..taken], out);
+        Ok(taken)
+    }
+
+    /// How many of so many bytes belong to the body, if it arrives without chunks and has not ended.
+    fn take_plain(&mut self, available: usize) -> Option<usize> {
         match &mut self.source {
-            Source::Done => Ok(0),
             Source::Length(left) => {
-                let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
+                let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(available);
                 *left -= taken as u64;
                 if *left == 0 {
                     self.source = Source::Done;
                 }
-                self.write(&input[..taken], out);
-                Ok(taken)
+                Some(taken)
             }
-            Source::UntilClose => {
-                self.write(input, out);
-                Ok(input.len())
-            }
-            Source::Chunked(_) => self.pass_chunks(input, out),
+            Source::UntilClose => Some(available),
+            Source::Done | Source::Chunked(_) => None,
         }
     }
 
@@ -100,11 +132,13 @@ impl Body {
                 Piece::More => return Ok(read),
                 Piece::Nothing => {}
                 Piece::Data(data) => self.write(data, out),
-                Piece::Trailer(line) if self.chunks => {
-                    out.extend_from_slice(line);
-                    out.extend_from_slice(b"\r\n");
+                Piece::Trailer(line) => {
+                    self.outcome = self.outcome.or_else(|| grpc::outcome(line));
+                    if let Some(to) = if self.chunks { Some(&mut *out) } else { self.apart.as_mut() } {
+                        to.extend_from_slice(line);
+                        to.extend_from_slice(b"\r\n");
+                    }
                 }
-                Piece::Trailer(_) => {}
                 Piece::End => {
                     if self.chunks {
                         out.extend_from_slice(b"\r\n");

@@ -1,10 +1,11 @@
 //! The chunked transfer coding (RFC 9112, 7.1), read strictly.
 //!
 //! Chunk extensions are read and dropped, as the standard allows: nobody uses them but those who probe for two readings.
-//! Trailers are checked like any field; those that would change framing or routing if merged into the head are dropped.
+//! Trailers are checked like any field; those that mean something only in a head are dropped (`trailer`).
 
 use super::field::Known;
 use super::head::{self, BadHead};
+use super::trailer;
 
 /// The longest line with a chunk's size.
 const MAX_SIZE_LINE: usize = 256;
@@ -90,7 +91,8 @@ impl Chunked {
         }
         *self = Self::Trailers(read + end + 2);
         let field = head::field(input, 0, end)?;
-        let piece = if field.known == Known::Other { Piece::Trailer(&input[..end]) } else { Piece::Nothing };
+        let passes = field.known == Known::Other && trailer::passes(field.name.of(input));
+        let piece = if passes { Piece::Trailer(&input[..end]) } else { Piece::Nothing };
         Ok((end + 2, piece))
     }
 }

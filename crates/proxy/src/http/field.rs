@@ -46,6 +46,11 @@ pub enum Known {
 }
 
 impl Known {
+    /// Whether it concerns the connection, which HTTP/2 says in other ways (RFC 9113, 8.2.2), and not the message.
+    pub fn is_of_connection(self) -> bool {
+        matches!(self, Self::Connection | Self::TransferEncoding | Self::Upgrade | Self::Hop)
+    }
+
     /// Looks a name up, in any case of letters.
     ///
     /// A name with `_` for `-` that would collide with a known one once an application has folded both (CGI and its
@@ -98,6 +103,15 @@ impl Known {
             Self::Other | Self::ContentType => Self::Other,
             _ => Self::Hop,
         }
+    }
+}
+
+/// Writes a field line.
+#[inline]
+pub fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.reserve(name.len() + value.len() + 4);
+    for piece in [name, b": ", value, b"\r\n"] {
+        out.extend_from_slice(piece);
     }
 }
 

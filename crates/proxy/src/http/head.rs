@@ -42,6 +42,13 @@ pub struct Field {
     pub known: Known,
 }
 
+impl Field {
+    /// All of its line that is not blank at its end.
+    pub fn line(self, buffer: &[u8]) -> &[u8] {
+        &buffer[self.name.start as usize..self.value.end as usize]
+    }
+}
+
 /// Why a head is refused: a fragment that completes "the head ...".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BadHead(pub &'static str);

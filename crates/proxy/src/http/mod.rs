@@ -10,6 +10,8 @@
 pub mod body;
 pub mod chunk;
 pub mod field;
+pub mod grpc;
 pub mod head;
 pub mod request;
 pub mod response;
+pub mod trailer;

@@ -5,6 +5,7 @@
 
 use super::body::Framing;
 use super::field::{Known, members};
+use super::grpc;
 use super::head::{self, BadHead, Field, Span};
 use super::request::content_length;
 
@@ -98,6 +99,11 @@ impl Response {
         };
         self.keep &= self.framing != Framing::UntilClose;
         Ok(())
+    }
+
+    /// How a call of gRPC ended, if its head says so: then there are no trailers.
+    pub fn outcome(&self, head: &[u8]) -> Option<u32> {
+        self.fields.iter().find_map(|field| grpc::outcome(field.line(head)))
     }
 
     fn connection(&mut self, value: &[u8]) {

@@ -38,6 +38,10 @@ const WINDOW: u32 = 1 << 20;
 /// How much of one answer waits for the client.
 const WAITING: usize = 64 << 10;
 
+/// What small frames that nobody has read yet may cost beyond their content, in the library's measure: 256 bytes for each. A client that
+/// streams little messages to an instance that is slow must not lose its connection; half the window, the library's own limit, is two thousand.
+const SMALL_FRAMES: usize = 16 << 20;
+
 /// How long a client may take to begin.
 const PREFACE: Duration = Duration::from_secs(10);
 
@@ -48,8 +52,11 @@ const IDLE: Duration = Duration::from_secs(75);
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// How many requests a client may give up before they are answered, beyond as many as were answered. Who gives up more makes work
-/// for nothing (CVE-2023-44487).
+/// for nothing (CVE-2023-44487). One whose answer has begun is no such request: who reads a stream often leaves before its end.
 const GIVEN_UP: u64 = 100;
+
+/// What is given up later than this, in milliseconds, makes no more work than one that is waited for: calls have deadlines.
+const HASTE: u64 = 1000;
 
 /// What the tasks of one connection tell each other.
 #[derive(Debug)]
@@ -128,6 +135,8 @@ fn builder() -> Builder {
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(WINDOW)
         .max_send_buffer_size(WAITING)
+        .data_frame_budget(SMALL_FRAMES)
+        .enable_connect_protocol()
         .max_header_list_size(MAX_HEAD as u32);
     builder
 }
@@ -141,12 +150,13 @@ async fn one(
     open: Open,
 ) {
     let (parts, body) = request.into_parts();
-    match request::head(&parts, &body) {
+    let nonce = || (u128::from(worker.random()) << 64 | u128::from(worker.random())).to_be_bytes();
+    match request::head(&parts, &body, nonce) {
         Ok(head) => {
             let stream = Rc::new(Stream::new(head, body, respond, secure));
             let slot = worker.clock.slot(open.load.slot.listener());
             serve::connection::serve(&worker, Socket::Stream(stream.clone()), slot, peer).await;
-            open.ended(stream.is_answered());
+            open.ended(stream.has_answer());
         }
         Err(why) => {
             worker.counts().refused("bad-request");
@@ -166,18 +176,22 @@ async fn one(
 struct Open {
     load: Rc<Load>,
     worker: Rc<Worker>,
+    began: u64,
 }
 
 impl Open {
     fn new(load: &Rc<Load>, worker: Rc<Worker>) -> Self {
         load.open.set(load.open.get() + 1);
         load.slot.limit(0);
-        Self { load: load.clone(), worker }
+        Self { load: load.clone(), began: worker.shared.now_ms(), worker }
     }
 
     fn ended(&self, answered: bool) {
-        let count = if answered { &self.load.answered } else { &self.load.given_up };
-        count.set(count.get() + 1);
+        let hasty = self.worker.shared.now_ms().saturating_sub(self.began) < HASTE;
+        match answered {
+            true => self.load.answered.set(self.load.answered.get() + 1),
+            false => self.load.given_up.set(self.load.given_up.get() + u64::from(hasty)),
+        }
     }
 }
 

@@ -5,10 +5,13 @@
 //! through the parser for HTTP/1.1, which refuses the rest (two lengths, a strange host).
 
 use h2::RecvStream;
-use http::header::{CONTENT_LENGTH, COOKIE, HOST};
+use h2::ext::Protocol;
+use http::header::{CONTENT_LENGTH, COOKIE, HOST, SEC_WEBSOCKET_KEY};
 use http::request::Parts;
 use http::{HeaderMap, Method};
 
+use super::websocket::Upgrade;
+use crate::http::field::line;
 use crate::http::head::is_target;
 
 /// What the parser for HTTP/1.1 is given.
@@ -20,13 +23,16 @@ pub struct Head {
     pub chunked: bool,
     /// Whether the answer has no body, whatever its head says.
     pub bodiless: bool,
+    /// The WebSocket that the stream is to become.
+    pub upgrade: Option<Upgrade>,
 }
 
-/// Writes the head of a request; or says why not, as a fragment that completes "the request ...".
-pub fn head(parts: &Parts, body: &RecvStream) -> Result<Head, &'static str> {
+/// Writes the head of a request; or says why not, as a fragment that completes "the request ...". `nonce` is for the key of a WebSocket.
+pub fn head(parts: &Parts, body: &RecvStream, nonce: impl Fn() -> [u8; 16]) -> Result<Head, &'static str> {
     let host = host(parts)?;
     let target = parts.uri.path_and_query().map(|target| target.as_str().as_bytes()).unwrap_or_default();
-    if parts.method == Method::CONNECT {
+    let websocket = parts.extensions.get::<Protocol>().is_some_and(|name| name.as_str() == "websocket");
+    if parts.method == Method::CONNECT && !websocket {
         return Err("asks for a tunnel, which this proxy does not make");
     }
     if !matches!(parts.uri.scheme_str(), Some("http" | "https")) {
@@ -37,22 +43,31 @@ pub fn head(parts: &Parts, body: &RecvStream) -> Result<Head, &'static str> {
         return Err("has a malformed target");
     }
     let mut out = Vec::with_capacity(512);
-    for piece in [parts.method.as_str().as_bytes(), b" ", target, b" HTTP/1.1\r\n"] {
+    let method = if websocket { "GET" } else { parts.method.as_str() };
+    for piece in [method.as_bytes(), b" ", target, b" HTTP/1.1\r\n"] {
         out.extend_from_slice(piece);
     }
     line(&mut out, b"host", host);
     for (name, value) in &parts.headers {
-        if name != HOST && name != COOKIE {
+        // A tunnel has no length, and its key is not the client's (RFC 8441, 5).
+        let of_tunnel = websocket && (name == SEC_WEBSOCKET_KEY || name == CONTENT_LENGTH);
+        if name != HOST && name != COOKIE && !of_tunnel {
             line(&mut out, name.as_str().as_bytes(), value.as_bytes());
         }
     }
     cookies(&mut out, &parts.headers);
-    let chunked = !body.is_end_stream() && !parts.headers.contains_key(CONTENT_LENGTH);
+    let upgrade = websocket.then(|| {
+        let (upgrade, key) = Upgrade::new(nonce());
+        out.extend_from_slice(b"connection: upgrade\r\nupgrade: websocket\r\n");
+        line(&mut out, b"sec-websocket-key", key.as_bytes());
+        upgrade
+    });
+    let chunked = !websocket && !body.is_end_stream() && !parts.headers.contains_key(CONTENT_LENGTH);
     if chunked {
         line(&mut out, b"transfer-encoding", b"chunked");
     }
     out.extend_from_slice(b"\r\n");
-    Ok(Head { bytes: out, chunked, bodiless: parts.method == Method::HEAD })
+    Ok(Head { bytes: out, chunked, bodiless: parts.method == Method::HEAD, upgrade })
 }
 
 /// Whom it is for. A client may say so twice, but not differently (RFC 9113, 8.3.1).
@@ -76,12 +91,5 @@ fn cookies(out: &mut Vec<u8>, headers: &HeaderMap) {
     let pieces: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(|value| value.as_bytes()).collect();
     if !pieces.is_empty() {
         line(out, b"cookie", &pieces.join(&b"; "[..]));
-    }
-}
-
-/// Writes a field.
-pub fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    for piece in [name, b": ", value, b"\r\n"] {
-        out.extend_from_slice(piece);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use cutover_core::ServiceName;
 use cutover_core::histogram::{BUCKETS, Histogram, bucket};
 use cutover_core::pin::POINTS;
-use cutover_core::stats::ServiceStats;
+use cutover_core::stats::{Named, ServiceStats, TrafficCounters};
 
 use super::gap::Gap;
 use crate::rule::Memory;
@@ -16,7 +16,7 @@ pub const STATUSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// Why the proxy answers in place of an instance: the values of `cutover-error`; `cut` when an answer breaks off, where there is nothing
 /// to put a field into. The last stands for all that is not listed here.
-pub const REASONS: [&str; 29] = [
+pub const REASONS: [&str; 33] = [
     "bad-preamble",
     "bad-request",
     "head-too-large",
@@ -29,9 +29,13 @@ pub const REASONS: [&str; 29] = [
     "hold-full",
     "hold-timeout",
     "unreachable",
+    "instance-tls",
     "no-answer",
     "bad-answer",
     "answer-timeout",
+    "given-up",
+    "leaving",
+    "no-upgrade",
     "cut",
     "not-encrypted",
     "maintenance",
@@ -53,23 +57,10 @@ pub fn reason_index(reason: &str) -> usize {
     REASONS.iter().position(|known| *known == reason).unwrap_or(REASONS.len() - 1)
 }
 
-/// A reading of the counters that no deployment asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Traffic {
-    /// Requests by class of their status, in the order of [`STATUSES`].
-    pub statuses: [u64; STATUSES.len()],
-    /// Requests that the proxy answered itself, in the order of [`REASONS`].
-    pub reasons: [u64; REASONS.len()],
-    /// Requests that had to wait for an instance.
-    pub holds: u64,
-    /// Connections opened to instances.
-    pub connects: u64,
-    /// Bytes from clients.
-    pub received: u64,
-    /// Bytes to clients.
-    pub sent: u64,
-    /// All latencies together.
-    pub latency_sum_us: u64,
+/// Counts with their names; zeros are left out.
+pub fn named<const N: usize>(names: [&str; N], count: impl Fn(usize) -> u64) -> Named {
+    let counts = names.iter().enumerate().map(|(index, name)| ((*name).to_owned(), count(index)));
+    counts.filter(|(_, count)| *count > 0).collect()
 }
 
 /// All counters of one service. They outlive the tables that list it.
@@ -228,12 +219,12 @@ impl ServiceCounts {
     }
 
     /// What is told of it beyond that.
-    pub fn traffic(&self) -> Traffic {
+    pub fn traffic(&self) -> TrafficCounters {
         let sum = |counter: fn(&Shard) -> &AtomicU64| self.shards.iter().map(|s| counter(s).load(Relaxed)).sum();
         let total = |of: &dyn Fn(&Shard) -> u64| self.shards.iter().map(of).sum();
-        Traffic {
-            statuses: std::array::from_fn(|i| total(&|s| s.statuses[i].load(Relaxed))),
-            reasons: std::array::from_fn(|i| total(&|s| s.reasons[i].load(Relaxed))),
+        TrafficCounters {
+            statuses: named(STATUSES, |i| total(&|s| s.statuses[i].load(Relaxed))),
+            refused: named(REASONS, |i| total(&|s| s.reasons[i].load(Relaxed))),
             holds: sum(|s| &s.holds),
             connects: sum(|s| &s.connects),
             received: sum(|s| &s.received),

@@ -30,6 +30,10 @@ pub struct LiveService {
     pub sticky: Option<String>,
     /// The number of the file that its access log goes to.
     pub log: Option<u32>,
+    /// The number of whoever its spans go to.
+    pub spans: Option<u32>,
+    /// Whether any of its instances is spoken to in HTTP/2: then requests and answers may go on side by side for as long as they like.
+    pub both_ways: bool,
     serving: Group,
     sides: Option<Sides>,
 }
@@ -65,12 +69,18 @@ impl LiveService {
         let rules = spec.rules.as_ref().map(|rules| Box::new(LiveRules::new(rules)));
         let serving = Group::new(serving, spec.balance, &spec.spread);
         let sticky = spec.spread.sticky.then(|| sticky_name(&spec.name));
-        Self { serving, spec, counts, targets, pin, rules, log: None, sticky, sides }
+        let both_ways = spec.targets.iter().any(|target| !target.protocol.is_http1());
+        Self { serving, spec, counts, targets, pin, rules, log: None, spans: None, both_ways, sticky, sides }
     }
 
-    /// With an access log that goes to the file of this number.
-    pub fn logged(self, log: Option<u32>) -> Self {
-        Self { log, ..self }
+    /// With an access log that goes to the file of this number, and spans that go to the receiver of that.
+    pub fn noted(self, log: Option<u32>, spans: Option<u32>) -> Self {
+        Self { log, spans, ..self }
+    }
+
+    /// Whether it is what this would become. The same targets then: those of the table before are all known still.
+    pub fn is(&self, spec: &Service, log: Option<u32>, spans: Option<u32>) -> bool {
+        (self.log, self.spans) == (log, spans) && self.spec == *spec
     }
 
     /// Its limits.
@@ -142,7 +152,14 @@ mod tests {
         let targets: Vec<_> = (0..weights.len()).map(|i| Arc::new(LiveTarget::new(id(i), address))).collect();
         let spec = targets.iter().zip(weights).map(|(target, &weight)| {
             target.gate.set(Admits::All);
-            cutover_core::table::Target { instance: target.instance.clone(), address, mode: Mode::Serving { weight } }
+            cutover_core::table::Target {
+                instance: target.instance.clone(),
+                address,
+                mode: Mode::Serving { weight },
+                protocol: Default::default(),
+                tls: None,
+                socket: None,
+            }
         });
         let spec = Service {
             name: cutover_core::ServiceName::new("web").unwrap(),

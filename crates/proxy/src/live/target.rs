@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
@@ -10,9 +11,10 @@ use cutover_core::histogram::{BUCKETS, Histogram, bucket};
 use cutover_core::rule::{Standing, Trust, ramp};
 use cutover_core::spread::Eject;
 use cutover_core::stats::TargetStats;
-use cutover_core::table::Mode;
+use cutover_core::table::{Mode, Protocol};
 
 use super::gate::{Admits, Gate};
+use crate::tls::seal::Seal;
 
 /// How long a target is passed over after a connection to it failed, in milliseconds.
 const SHY: u64 = 1000;
@@ -24,6 +26,12 @@ pub struct LiveTarget {
     pub instance: InstanceId,
     /// Its own address.
     pub address: SocketAddr,
+    /// Its unix socket, if it listens on one in place of the address.
+    pub socket: Option<Box<Path>>,
+    /// What it is spoken to in.
+    pub protocol: Protocol,
+    /// Its TLS, if it speaks it.
+    pub seal: Option<Arc<Seal>>,
     /// Tells it from every other target of this process, also from one of the same name at another address.
     pub serial: u64,
     /// Who may go there.
@@ -76,6 +84,9 @@ impl LiveTarget {
         Self {
             instance,
             address,
+            socket: None,
+            protocol: Protocol::default(),
+            seal: None,
             serial: SERIAL.fetch_add(1, Relaxed),
             gate: Gate::new(),
             counts: TargetCounts::default(),
@@ -83,6 +94,21 @@ impl LiveTarget {
             standing: AtomicU64::new(0),
             serving_since: AtomicU64::new(0),
         }
+    }
+
+    /// The same, spoken to in this, inside this TLS.
+    pub fn speaking(self, protocol: Protocol, seal: Option<Arc<Seal>>) -> Self {
+        Self { protocol, seal, ..self }
+    }
+
+    /// The same, on this unix socket if there is one.
+    pub fn plugged(self, socket: Option<&Path>) -> Self {
+        Self { socket: socket.map(Into::into), ..self }
+    }
+
+    /// Where it is, for people.
+    pub fn place(&self) -> String {
+        self.socket.as_ref().map_or_else(|| self.address.to_string(), |path| format!("unix:{}", path.display()))
     }
 
     /// What a mode of the table admits.

@@ -43,7 +43,7 @@ pub struct Told<'a> {
 
 impl<'a> Told<'a> {
     /// The value of the first field with this name.
-    fn header(&self, name: &[u8]) -> Option<&'a [u8]> {
+    pub fn header(&self, name: &[u8]) -> Option<&'a [u8]> {
         let mut fields = self.request.fields.iter();
         let found = fields.find(|field| field.name.of(self.head).eq_ignore_ascii_case(name))?;
         Some(found.value.of(self.head))
@@ -196,7 +196,10 @@ impl Line<'_> {
             Field::Service => self.plain(self.told.service),
             Field::Instance => self.of_chosen(|line, (target, _)| line.plain(&target.instance)),
             Field::Release => self.of_chosen(|line, (target, _)| line.plain(target.instance.release)),
-            Field::UpstreamAddr => self.of_chosen(|line, (target, _)| line.plain(target.address)),
+            Field::UpstreamAddr => self.of_chosen(|line, (target, _)| match &target.socket {
+                Some(path) => line.plain(format_args!("unix:{}", path.display())),
+                None => line.plain(target.address),
+            }),
             Field::UpstreamTime => self.of_chosen(|line, (_, since)| match line.told.record.answered_us.get() {
                 0 => line.out.push(b'-'),
                 at => line.seconds(at.saturating_sub(since), 1_000_000),
@@ -205,6 +208,10 @@ impl Line<'_> {
             Field::RequestId => self.or_dash(Some(self.told.id), escape),
             Field::TraceId => self.or_dash(self.told.trace.get(3..35), escape),
             Field::Failure => self.or_dash(record.reason.get().map(str::as_bytes), escape),
+            Field::GrpcStatus => match record.outcome.get() {
+                Some(outcome) => self.plain(outcome),
+                None => self.out.push(b'-'),
+            },
             Field::Referer => {
                 let referer = self.told.header(b"referer").map(|referer| self.told.shown(referer));
                 self.or_dash(referer, escape);

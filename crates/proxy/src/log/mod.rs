@@ -21,14 +21,12 @@ use std::thread::Thread;
 use cutover_core::ByteSize;
 use cutover_core::table::Table;
 use cutover_core::trail::AccessLog;
-use rtrb::{Consumer, Producer, RingBuffer};
 
 pub use line::Told;
 pub use pen::Pen;
 pub use writer::start;
 
-/// The size of a ring. The memory is used only once something is logged.
-const RING: usize = 1 << 20;
+use crate::ring::Rings;
 
 /// A file that lines go to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,8 +40,7 @@ pub struct Target {
 #[derive(Debug)]
 pub struct Logs {
     targets: Mutex<Vec<Target>>,
-    producers: Mutex<Vec<Option<Producer<u8>>>>,
-    consumers: Mutex<Vec<Consumer<u8>>>,
+    rings: Rings,
     writer: OnceLock<Thread>,
     awake: AtomicBool,
     reopen: AtomicBool,
@@ -54,12 +51,9 @@ pub struct Logs {
 impl Logs {
     /// For so many workers.
     pub fn new(workers: usize) -> Self {
-        let (producers, consumers) =
-            (0..workers).map(|_| RingBuffer::new(RING)).map(|(producer, consumer)| (Some(producer), consumer)).unzip();
         Self {
             targets: Mutex::default(),
-            producers: Mutex::new(producers),
-            consumers: Mutex::new(consumers),
+            rings: Rings::new(workers),
             writer: OnceLock::new(),
             awake: AtomicBool::new(false),
             reopen: AtomicBool::new(false),

@@ -2,16 +2,16 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
-use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use rtrb::Consumer;
 
 use super::Logs;
 use super::file::LogFile;
-use super::pen::HEADER;
 use crate::live::process::ProcessCounts;
+use crate::ring;
 use crate::worker::Shared;
 
 /// How long it sleeps between two looks while there is something to write: what comes meanwhile is written at once.
@@ -23,12 +23,12 @@ const COMPLAINT: Duration = Duration::from_secs(10);
 /// Starts it. It ends when the logs are told to quit and everything is written.
 pub fn start(shared: Arc<Shared>) -> io::Result<()> {
     let logs = shared.live.logs().clone();
-    let consumers = std::mem::take(&mut *logs.consumers.lock().unwrap_or_else(PoisonError::into_inner));
+    let rings = logs.rings.ends();
     let thread = std::thread::Builder::new().name("access-log".to_owned());
     thread.spawn(move || {
         let _ = logs.writer.set(std::thread::current());
         let files = HashMap::new();
-        Writer { logs: logs.clone(), shared, files, complained: None, dropped: 0 }.run(consumers);
+        Writer { logs: logs.clone(), shared, files, complained: None, dropped: 0 }.run(rings);
         logs.finished.store(true, SeqCst);
     })?;
     Ok(())
@@ -70,17 +70,7 @@ impl Writer {
     /// Writes what is in the rings; whether there was anything.
     fn drain(&mut self, rings: &mut [Consumer<u8>]) -> bool {
         let mut batches: HashMap<u32, Vec<u8>> = HashMap::new();
-        for ring in rings {
-            let ready = ring.slots();
-            let Ok(chunk) = ring.read_chunk(ready) else { continue };
-            let (first, second) = chunk.as_slices();
-            if second.is_empty() {
-                split(first, &mut batches)
-            } else {
-                split(&[first, second].concat(), &mut batches)
-            }
-            chunk.commit_all();
-        }
+        ring::take(rings, |file, line| batches.entry(file).or_default().extend_from_slice(line));
         let any = !batches.is_empty();
         for (number, batch) in batches {
             let Some(target) = self.logs.target(number) else { continue };
@@ -112,16 +102,5 @@ impl Writer {
             self.complained = Some(Instant::now());
         }
         due
-    }
-}
-
-/// Sorts the lines of a ring by their files. Lines are put there whole.
-fn split(mut bytes: &[u8], batches: &mut HashMap<u32, Vec<u8>>) {
-    while let Some((header, rest)) = bytes.split_at_checked(HEADER) {
-        let number = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-        let length = usize::try_from(number(4)).unwrap_or(usize::MAX);
-        let Some((line, after)) = rest.split_at_checked(length) else { return };
-        batches.entry(number(0)).or_default().extend_from_slice(line);
-        bytes = after;
     }
 }

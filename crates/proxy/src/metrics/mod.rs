@@ -4,7 +4,7 @@
 //! stops none of them. How many series there are follows from the table alone: never from what a client sends.
 
 mod family;
-mod process;
+pub mod process;
 mod server;
 mod tell;
 

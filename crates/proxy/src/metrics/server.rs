@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,10 +15,13 @@ use hyper::header::{ACCEPT, ALLOW, CONTENT_TYPE};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::tell::tell;
-use crate::worker::Shared;
+use crate::control::counters::Counters;
+use crate::tls::certificates::Certificates;
 
 /// How long a head may take, so that nobody holds connections here.
 const HEAD: Duration = Duration::from_secs(10);
@@ -27,6 +31,12 @@ const SCRAPERS: usize = 64;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What is told of.
+type Told = (Arc<Counters>, Arc<Certificates>);
+
+/// The same, not yet shared with those who tell.
+type Of<'a> = (&'a Arc<Counters>, &'a Arc<Certificates>);
 
 /// The listeners at work.
 #[derive(Debug, Default)]
@@ -41,7 +51,8 @@ impl Scrapes {
     }
 
     /// Begins to answer where a table says so, and ends where it does not say so any more.
-    pub fn apply(&mut self, table: &Table, shared: &Arc<Shared>, listening: &HashMap<SocketAddr, TcpListener>) {
+    pub fn apply(&mut self, table: &Table, of: Of<'_>, listening: &HashMap<SocketAddr, TcpListener>) {
+        let (counters, certificates) = of;
         self.tasks.retain(|address, task| {
             let stays = services(table, *address).is_some();
             if !stays {
@@ -54,7 +65,10 @@ impl Scrapes {
             let Some(socket) = listening.get(&address).filter(|_| !self.has(address)) else { continue };
             let copy = socket.try_clone().and_then(tokio::net::TcpListener::from_std);
             match copy {
-                Ok(copy) => drop(self.tasks.insert(address, tokio::spawn(accept(shared.clone(), copy, address)))),
+                Ok(copy) => {
+                    let task = accept((counters.clone(), certificates.clone()), copy, address);
+                    self.tasks.insert(address, tokio::spawn(task));
+                }
                 Err(error) => tracing::error!(%address, %error, "no counters can be read there"),
             }
         }
@@ -75,20 +89,17 @@ fn services(table: &Table, address: SocketAddr) -> Option<Vec<ServiceName>> {
     })
 }
 
-async fn accept(shared: Arc<Shared>, listener: tokio::net::TcpListener, address: SocketAddr) {
+async fn accept(told: Told, listener: tokio::net::TcpListener, address: SocketAddr) {
     let places = Arc::new(tokio::sync::Semaphore::new(SCRAPERS));
+    // Dropped with this task, which every connection notices.
+    let (_open, closing) = watch::channel(());
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let shared = shared.clone();
+                let (told, closing) = (told.clone(), closing.clone());
                 tokio::spawn(async move {
-                    let answer = service_fn(|request| answer(shared.clone(), address, request));
-                    let mut server = hyper::server::conn::http1::Builder::new();
-                    server.timer(TokioTimer::new()).header_read_timeout(HEAD);
-                    if let Err(error) = server.serve_connection(TokioIo::new(stream), answer).await {
-                        tracing::debug!(%error, "a scrape broke");
-                    }
+                    scraper(told, address, stream, closing).await;
                     drop(place);
                 });
             }
@@ -100,8 +111,27 @@ async fn accept(shared: Arc<Shared>, listener: tokio::net::TcpListener, address:
     }
 }
 
+/// Serves one scraper. When nobody listens here any more, its connection is closed after the present answer: scrapers keep theirs for ever,
+/// and one that stayed with a process that leaves would be told of the past.
+async fn scraper(told: Told, address: SocketAddr, stream: TcpStream, mut closing: watch::Receiver<()>) {
+    let answer = service_fn(|request| answer(told.clone(), address, request));
+    let mut server = hyper::server::conn::http1::Builder::new();
+    server.timer(TokioTimer::new()).header_read_timeout(HEAD);
+    let mut served = pin!(server.serve_connection(TokioIo::new(stream), answer));
+    let ended = tokio::select! {
+        ended = &mut served => ended,
+        _ = closing.changed() => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a scrape broke");
+    }
+}
+
 async fn answer<B>(
-    shared: Arc<Shared>,
+    (counters, certificates): Told,
     address: SocketAddr,
     request: Request<B>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
@@ -121,10 +151,11 @@ async fn answer<B>(
         refusal.headers_mut().insert(ALLOW, "GET, HEAD".parse().expect("a constant value"));
         return Ok(refusal);
     }
-    let services = services(&shared.live.table().spec, address).unwrap_or_default();
+    let services = services(&counters.shared.live.table().spec, address).unwrap_or_default();
     let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let open = accept.contains("application/openmetrics-text");
-    Ok(match tell(&shared, &services) {
+    let counted = counters.of_proxy().await;
+    Ok(match tell(&counters.shared, &certificates, &services, counted) {
         Ok(told) if open => text(200, OPEN_METRICS, told),
         Ok(told) => text(200, PLAIN, plain(&told)),
         Err(error) => {

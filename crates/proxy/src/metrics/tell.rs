@@ -1,12 +1,14 @@
 //! Which metrics there are. `docs/metrics.md` lists them, and a test compares.
 
+use std::collections::HashMap;
 use std::fmt::Error;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use cutover_core::ServiceName;
-use cutover_core::stats::{ServiceStats, TargetStats};
+use cutover_core::stats::{Further, ServiceStats, Stats, TargetStats, TrafficCounters};
 use cutover_core::table::Mode;
+use cutover_core::tls::CertificateStats;
+use cutover_core::{InstanceId, ServiceName};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::encoding::text::encode;
@@ -15,16 +17,25 @@ use prometheus_client::registry::Registry;
 use super::MOST_INSTANCES;
 use super::family::{counter, gauge, histogram};
 use super::process::{Process, started};
-use crate::live::count::{REASONS, STATUSES, Traffic};
-use crate::live::process::ProcessCounts;
+use crate::live::count::STATUSES;
 use crate::live::service::LiveService;
 use crate::live::target::LiveTarget;
+use crate::tls::certificates::Certificates;
 use crate::worker::Shared;
 
-/// What a scrape is told, in the text format of OpenMetrics 1.0: of these services, and of the process.
-pub fn tell(shared: &Arc<Shared>, services: &[ServiceName]) -> Result<String, Error> {
+/// What a scrape is told, in the text format of OpenMetrics 1.0: of these services, and of the process. What grows is told as it was `counted`,
+/// by all processes together; what goes up and down is this process's own.
+pub fn tell(
+    shared: &Arc<Shared>,
+    certificates: &Certificates,
+    services: &[ServiceName],
+    counted: Stats,
+) -> Result<String, Error> {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Tell { shared: shared.clone(), services: services.to_vec() }));
+    let (shared, services) = (shared.clone(), services.to_vec());
+    let mut certificates = certificates.stats();
+    certificates.retain(|certificate| services.contains(&certificate.service));
+    registry.register_collector(Box::new(Tell { shared, services, certificates, counted }));
     let mut text = String::new();
     encode(&mut text, &registry)?;
     Ok(text)
@@ -34,13 +45,22 @@ pub fn tell(shared: &Arc<Shared>, services: &[ServiceName]) -> Result<String, Er
 struct Tell {
     shared: Arc<Shared>,
     services: Vec<ServiceName>,
+    certificates: Vec<CertificateStats>,
+    counted: Stats,
+}
+
+/// What was counted, to be looked up.
+struct Counted<'a> {
+    targets: HashMap<&'a InstanceId, &'a TargetStats>,
+    stats: &'a Stats,
+    further: Further,
 }
 
 /// A service, read once for all of its families.
 struct Service {
     name: String,
     stats: ServiceStats,
-    traffic: Traffic,
+    traffic: TrafficCounters,
     in_flight: u64,
     streams: u64,
 }
@@ -60,14 +80,17 @@ impl Collector for Tell {
         let encoder = &mut encoder;
         let table = self.shared.live.table();
         let named: Vec<&Arc<LiveService>> = self.services.iter().filter_map(|name| table.service(name)).collect();
-        let services: Vec<Service> = named.iter().map(|service| Service::read(service, self.shared.now_us())).collect();
+        let counted = Counted::of(&self.counted);
+        let now = self.shared.now_us();
+        let services: Vec<Service> = named.iter().map(|service| Service::read(service, &counted, now)).collect();
         let all = named.iter().flat_map(|service| service.spec.targets.iter().zip(&service.targets));
         let left_out = all.clone().count().saturating_sub(MOST_INSTANCES);
         let instances: Vec<Instance> =
-            all.take(MOST_INSTANCES).map(|(spec, target)| Instance::read(target, spec.mode)).collect();
-        self.process(encoder)?;
+            all.take(MOST_INSTANCES).map(|(spec, target)| Instance::read(target, &counted, spec.mode)).collect();
+        self.process(encoder, &counted.further)?;
         requests(encoder, &services)?;
         connections(encoder, &services)?;
+        certificates_of(encoder, &self.certificates)?;
         gauge(
             encoder,
             "cutover_instances_left_out",
@@ -79,9 +102,8 @@ impl Collector for Tell {
 }
 
 impl Tell {
-    fn process(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
-        let (process, shared) = (Process::read(), &self.shared);
-        let counts = ProcessCounts::totals(&shared.counts);
+    fn process(&self, encoder: &mut DescriptorEncoder<'_>, counted: &Further) -> Result<(), Error> {
+        let (process, shared, counts) = (Process::read(), &self.shared, &counted.process);
         let one = |value: f64| [([], value)];
         let version = [([("version", env!("CARGO_PKG_VERSION"))], 1.0)];
         gauge(encoder, "cutover_build_info", "Always 1; the version is a label", version)?;
@@ -91,12 +113,16 @@ impl Tell {
         gauge(encoder, "cutover_connections", "Client connections open now", one(open))?;
         let accepted = [([], counts.accepted)];
         counter(encoder, "cutover_connections_accepted", "Client connections accepted", accepted)?;
-        let unrouted = REASONS.iter().zip(counts.refused).map(|(reason, count)| ([("reason", *reason)], count));
-        let unrouted = unrouted.filter(|(_, count)| *count > 0);
+        let unrouted = counts.refused.iter().map(|(reason, count)| ([("reason", reason.as_str())], *count));
         counter(encoder, "cutover_unrouted", "Requests refused before their service was known", unrouted)?;
         let dropped = [([], counts.unlogged)];
         counter(encoder, "cutover_access_log_dropped", "Lines of access logs dropped, the disk being slow", dropped)?;
-        counter(encoder, "process_cpu_seconds", "Processor time of the proxy", one(process.cpu))?;
+        let sent = [([], counts.spans_sent)];
+        counter(encoder, "cutover_spans_sent", "Spans that a receiver has taken", sent)?;
+        let lost = counts.spans_dropped.iter().map(|(reason, count)| ([("reason", reason.as_str())], *count));
+        counter(encoder, "cutover_spans_dropped", "Spans that no receiver got", lost)?;
+        let cpu = one(counts.cpu_us as f64 / 1e6);
+        counter(encoder, "process_cpu_seconds", "Processor time of the proxy", cpu)?;
         gauge(encoder, "process_resident_memory_bytes", "Memory of the proxy", one(process.resident as f64))?;
         let virtual_memory = one(process.virtual_memory as f64);
         gauge(encoder, "process_virtual_memory_bytes", "Address space of the proxy", virtual_memory)?;
@@ -108,16 +134,33 @@ impl Tell {
     }
 }
 
+/// A certificate that is not there yet has no end.
+fn certificates_of(encoder: &mut DescriptorEncoder<'_>, certificates: &[CertificateStats]) -> Result<(), Error> {
+    let texts: Vec<_> = certificates.iter().map(|one| (one.service.as_str(), one.listener.to_string(), one)).collect();
+    let each = |value: fn(&CertificateStats) -> Option<f64>| {
+        texts.iter().filter_map(move |(service, listener, one)| {
+            Some((
+                [("service", *service), ("listener", listener.as_str()), ("certificate", one.source.as_str())],
+                value(one)?,
+            ))
+        })
+    };
+    let until = each(|one| one.until.map(|until| until.0 as f64 / 1e3));
+    gauge(encoder, "cutover_certificate_expiry_timestamp_seconds", "Until when the certificate is good", until)?;
+    let problem = each(|one| Some(f64::from(one.has_problem())));
+    gauge(encoder, "cutover_certificate_problem", "1 if there is none, or no new one can be had or used", problem)
+}
+
 fn requests(encoder: &mut DescriptorEncoder<'_>, services: &[Service]) -> Result<(), Error> {
     let each = |of: fn(&Service) -> u64| services.iter().map(move |s| ([("service", s.name.as_str())], of(s)));
     let statuses = services.iter().flat_map(|s| {
-        let labels = STATUSES.iter().map(|class| [("service", s.name.as_str()), ("code", *class)]);
-        labels.zip(s.traffic.statuses)
+        let count = |class: &str| s.traffic.statuses.get(class).copied().unwrap_or(0);
+        STATUSES.iter().map(move |class| ([("service", s.name.as_str()), ("code", *class)], count(class)))
     });
     counter(encoder, "cutover_requests", "Requests that are over, by what the client got", statuses)?;
     let reasons = services.iter().flat_map(|s| {
-        let labels = REASONS.iter().map(|reason| [("service", s.name.as_str()), ("reason", *reason)]);
-        labels.zip(s.traffic.reasons).filter(|(_, count)| *count > 0)
+        let labels = |reason| [("service", s.name.as_str()), ("reason", reason)];
+        s.traffic.refused.iter().map(move |(reason, count)| (labels(reason.as_str()), *count))
     });
     counter(encoder, "cutover_proxy_errors", "Requests that the proxy answered in place of an instance", reasons)?;
     counter(encoder, "cutover_served", "Requests and connections that an instance answered", each(|s| s.stats.served))?;
@@ -170,13 +213,25 @@ fn instances_of(encoder: &mut DescriptorEncoder<'_>, instances: &[Instance]) -> 
     histogram(encoder, what, latency)
 }
 
+impl<'a> Counted<'a> {
+    fn of(stats: &'a Stats) -> Self {
+        let targets = stats.targets.iter().map(|target| (&target.instance, target)).collect();
+        Self { targets, stats, further: stats.further.as_deref().cloned().unwrap_or_default() }
+    }
+}
+
 impl Service {
-    fn read(service: &LiveService, now_us: u64) -> Self {
+    fn read(service: &LiveService, counted: &Counted<'_>, now_us: u64) -> Self {
+        let own = service.counts.stats(&service.spec.name, now_us);
+        let name = &service.spec.name;
         let loads: Vec<_> = service.targets.iter().map(|target| target.gate.load()).collect();
         Self {
-            name: service.spec.name.to_string(),
-            stats: service.counts.stats(&service.spec.name, now_us),
-            traffic: service.counts.traffic(),
+            name: name.to_string(),
+            stats: counted
+                .stats
+                .service(name)
+                .map_or(own.clone(), |all| ServiceStats { held: own.held, ..all.clone() }),
+            traffic: counted.further.services.get(name).cloned().unwrap_or_else(|| service.counts.traffic()),
             in_flight: loads.iter().map(|load| load.in_flight).sum(),
             streams: loads.iter().map(|load| load.streams).sum(),
         }
@@ -184,13 +239,16 @@ impl Service {
 }
 
 impl Instance {
-    fn read(target: &LiveTarget, mode: Mode) -> Self {
+    fn read(target: &LiveTarget, counted: &Counted<'_>, mode: Mode) -> Self {
+        let (own, own_sum) = (target.stats(), target.counts.latency_sum_us());
+        let TargetStats { in_flight, streams, idle, ejected, .. } = own;
+        let all = counted.targets.get(&target.instance).map(|all| (*all).clone()).unwrap_or(own);
         Self {
             service: target.instance.service.to_string(),
             release: target.instance.release.to_string(),
             name: target.instance.to_string(),
-            stats: target.stats(),
-            sum_us: target.counts.latency_sum_us(),
+            stats: TargetStats { in_flight, streams, idle, ejected, ..all },
+            sum_us: counted.further.latency_sums.get(&target.instance).copied().unwrap_or(own_sum),
             weight: if let Mode::Serving { weight } = mode { f64::from(weight) } else { 0.0 },
         }
     }

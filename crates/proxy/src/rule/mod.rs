@@ -18,6 +18,9 @@ mod redirect;
 
 use std::sync::Arc;
 
+#[cfg(any(test, fuzzing))]
+pub use files::file_of;
+
 use cutover_core::rules::{Coding, Files, Page, Rules};
 
 pub use access::Memory;

@@ -13,6 +13,7 @@ use super::progress::{Phase, Progress, Waiting};
 use super::record::Record;
 use super::request::Ask;
 use crate::http::body::{Body, Framing};
+use crate::http::grpc;
 use crate::http::head::{MAX_HEAD, Scan};
 use crate::http::response::Response;
 use crate::inbox::Inbox;
@@ -22,6 +23,7 @@ use crate::rule::LiveRules;
 use crate::rule::compress::{self, Encoder, Shape};
 use crate::worker::Shared;
 use crate::worker::clock::Slot;
+use crate::worker::stock::Stock;
 
 /// An answer whose body takes longer than this counts as a stream from then on, so that a long download does not hold up a
 /// drain. The first part of a deployment waits for requests in flight; streams have their own, longer clock.
@@ -82,6 +84,8 @@ pub struct Relay<'a> {
     pub slot: &'a Slot,
     /// The clock.
     pub shared: &'a Shared,
+    /// Where larger buffers are.
+    pub stock: &'a Stock,
     /// How far the exchange has come.
     pub progress: &'a Progress,
     /// The wait of this request.
@@ -187,44 +191,58 @@ impl Relay<'_> {
             compress::announce(out, shape);
             rules.edit_answer(out);
         }
+        let outcome = self.ask.call.and_then(|_| response.outcome(&inbox.data()[..end]));
         inbox.consume(end);
         self.record.head.set(out.len() as u64);
         self.observe(response);
+        outcome.into_iter().for_each(|outcome| self.ended(outcome));
         self.progress.until_close.set(!delimited && !chunks);
         self.progress.phase.set(Phase::Answering);
         match shape {
             Shape::Coded(coding) => Box::pin(self.coded(coding, response.framing, from, inbox, to, out)).await?,
-            _ => self.body(&mut Body::new(response.framing, chunks), response.events, from, inbox, to, out).await?,
+            _ => {
+                let mut body = Body::new(response.framing, chunks);
+                let ends = response.events || self.ask.call.is_some();
+                self.body(&mut body, ends, from, inbox, to, out).await?;
+                body.outcome().into_iter().for_each(|outcome| self.ended(outcome));
+            }
         }
         Ok(Answered::Whole { reusable: response.keep && inbox.is_empty() && self.progress.sent.get(), keep })
     }
 
-    /// Relays the body. `out` holds what goes before it.
+    /// Relays the body. `out` holds what goes before it. `ends` if it may be ended between two chunks.
     async fn body(
         &self,
         body: &mut Body,
-        events: bool,
+        ends: bool,
         from: &mut (impl AsyncRead + Unpin),
         inbox: &mut Inbox,
         to: &mut (impl AsyncWrite + Unpin),
         out: &mut Vec<u8>,
     ) -> Result<(), Broken> {
         loop {
-            let used = body.pass(inbox.data(), out).map_err(|_| Broken::Cut);
-            if let Ok(used) = used {
-                inbox.consume(used);
-            }
             self.progress.at_event.set(false);
-            self.write(to, out).await?;
-            self.progress.at_event.set(events && body.at_chunk());
-            out.clear();
-            used?;
+            // Behind the head, most bodies are written from where they were read.
+            let as_is = if out.is_empty() { body.pass_as_is(inbox.data().len()) } else { None };
+            if let Some(count) = as_is {
+                self.write(to, &inbox.data()[..count]).await?;
+                inbox.consume(count);
+            } else {
+                let used = body.pass(inbox.data(), out).map_err(|_| Broken::Cut);
+                if let Ok(used) = used {
+                    inbox.consume(used);
+                }
+                self.write(to, out).await?;
+                self.progress.at_event.set(ends && body.at_chunk());
+                out.clear();
+                used?;
+            }
             if body.done() {
                 return Ok(());
             }
             match inbox.fill(from).await {
                 Ok(0) => body.closed(out).map_err(|_| Broken::Cut)?,
-                Ok(_) => {}
+                Ok(_) => inbox.widen(self.stock),
                 Err(_) => return Err(Broken::Cut),
             }
         }
@@ -240,7 +258,7 @@ impl Relay<'_> {
         to: &mut (impl AsyncWrite + Unpin),
         out: &mut Vec<u8>,
     ) -> Result<(), Broken> {
-        let (mut body, mut plain) = (Body::new(framing, false), Vec::new());
+        let (mut body, mut plain) = (Body::parted(framing), Vec::new());
         let mut encoder = Encoder::new(coding).map_err(|_| Broken::Cut)?;
         loop {
             plain.clear();
@@ -248,7 +266,8 @@ impl Relay<'_> {
             if let Ok(used) = used {
                 inbox.consume(used);
             }
-            encoder.pass(&plain, body.done(), out).map_err(|_| Broken::Cut)?;
+            let trailers = body.done().then(|| body.trailers());
+            encoder.pass(&plain, trailers, out).map_err(|_| Broken::Cut)?;
             self.write(to, out).await?;
             out.clear();
             used?;
@@ -283,6 +302,16 @@ impl Relay<'_> {
             self.progress.stalled_since.set(0);
         }
         Ok(())
+    }
+
+    /// A call of gRPC says how it ended: behind its answer, or in its head if there is no more. The status of HTTP is 200 in any case.
+    fn ended(&self, outcome: u32) {
+        self.record.outcome.set(Some(outcome));
+        // A status of HTTP that says so was counted.
+        if grpc::is_failure(outcome) && self.record.status.get() < 500 && self.ask.is_traffic() {
+            self.shard.error();
+            self.claim.target().counts.errors.fetch_add(1, Relaxed);
+        }
     }
 
     /// Counts what the head of an answer tells.

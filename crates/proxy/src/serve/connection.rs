@@ -185,10 +185,17 @@ impl Client {
     /// Like [`Self::refuse`]; `bodiless` leaves the text away, as an answer to `HEAD` must.
     pub async fn refuse_to(&mut self, refusal: &Refusal, keep: bool, bodiless: bool) -> Next {
         let keep = keep && !self.slot.retired();
-        let mut answer = refusal.write(keep, bodiless);
+        let call = self.record.call.get();
+        let mut answer = if call { refusal.write_to_call(keep) } else { refusal.write(keep, bodiless) };
         ident::name(&mut answer, &self.record.id.borrow());
         self.record.reason.set(Some(refusal.code));
-        self.answer(&answer, keep).await
+        let next = self.answer(&answer, keep).await;
+        if call {
+            // Counted as what it is. That a client of gRPC reads 200 is a matter of form.
+            self.record.status.set(refusal.status);
+            self.record.outcome.set(Some(refusal.outcome()));
+        }
+        next
     }
 
     /// Writes a whole answer of the proxy itself, or its head, which says whether the connection stays.

@@ -3,25 +3,21 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
-
-use tokio::net::TcpStream;
 
 use super::answer::{self, Answered, Broken, Relay};
 use super::claim::{NoClaim, Preview, Waiter};
 use super::connection::{Client, Next};
+use super::patience::Patience;
 use super::progress::{Phase, Progress, Waiting};
+use super::reach::{NoWay, NotReached, Upstream};
 use super::refuse::Refusal;
 use super::request::Ask;
 use super::retry;
 use super::upload::{Upload, UploadEnd};
 use crate::http::body::Body;
-use crate::inbox::Inbox;
 use crate::live::service::LiveService;
 use crate::live::target::{Claim, LiveTarget};
-use crate::stream::tunnel;
-use crate::upstream::connect::connect;
 use crate::worker::clock::{Signal, Slot};
 use crate::worker::stock::Scratch;
 
@@ -43,18 +39,8 @@ pub struct Exchange<'a> {
     pub body: Body,
     /// When its head was whole.
     pub began_us: u64,
-    /// Who was asked last, and since when, in microseconds. Noted only for the access log.
+    /// Who was asked last, and since when, in microseconds. Noted only if an access log or a span will tell of it.
     pub chosen: Option<(Arc<LiveTarget>, u64)>,
-}
-
-/// A connection to an instance.
-#[derive(Debug)]
-pub struct Upstream {
-    /// The socket.
-    pub stream: TcpStream,
-    /// What the instance sent and nobody used yet.
-    pub inbox: Inbox,
-    reused: bool,
 }
 
 /// How an attempt ended.
@@ -86,7 +72,8 @@ impl Exchange<'_> {
         let gap = if self.ask.is_traffic() { &counts.gap } else { &counts.preview_gap };
         let waiting = Waiting::new(gap, &worker.shared);
         waiting.begin(self.began_us);
-        let (mut tried, mut again, mut last, mut paused) = (Vec::new(), false, String::new(), false);
+        let (mut tried, mut again, mut last, mut paused) = (Vec::new(), false, NotReached::default(), false);
+        let mut refusals = 0;
         let named = matches!(self.ask.preview, Some(Preview::Named(_)));
         loop {
             let claim = match self.claim(&mut tried, &mut paused).await {
@@ -98,33 +85,54 @@ impl Exchange<'_> {
                     return self.failed(refusal).await;
                 }
             };
-            let mut upstream = match self.upstream(&claim, again).await {
-                Ok(upstream) => upstream,
-                Err(error) => {
-                    last = self.not_reached(&claim, &error, !paused);
-                    tried.push(claim.target().serial);
-                    self.client.record.again();
-                    if named {
-                        drop(claim);
-                        let refusal = Refusal::unreachable(&self.service.spec.name, &last);
-                        return self.failed(refusal).await;
+            let unreached = match self.upstream(&claim, again).await {
+                Ok(mut upstream) => {
+                    let progress = Progress::default();
+                    let outcome = self.attempt(&claim, &mut upstream, &progress, &waiting).await;
+                    self.client.slot.stream_of(0);
+                    match upstream.undone(&claim, &outcome, &progress) {
+                        Some(error) => error,
+                        None if self.may_repeat(&outcome, &upstream, &progress, again, refusals) => {
+                            (again, refusals) = (true, refusals + 1);
+                            counts.shard(worker.index).retried();
+                            self.client.record.again();
+                            continue;
+                        }
+                        None => return self.settle(outcome, claim, upstream, &progress).await,
                     }
-                    continue;
                 }
+                Err(NoWay::Unfit(refusal)) => {
+                    drop(claim);
+                    return self.client.refuse(&self.service.dress(refusal), false).await;
+                }
+                Err(NoWay::Unreachable(error)) => error,
             };
-            let progress = Progress::default();
-            let outcome = self.attempt(&claim, &mut upstream, &progress, &waiting).await;
-            self.client.slot.stream_of(0);
-            if matches!(outcome, Outcome::Broken(Broken::Silent))
-                && retry::allowed(upstream.reused, again, self.ask.idempotent, &progress)
-            {
-                again = true;
-                counts.shard(worker.index).retried();
-                self.client.record.again();
-                continue;
+            last = self.not_reached(&claim, &unreached, !paused);
+            tried.push(claim.target().serial);
+            self.client.record.again();
+            if named {
+                drop(claim);
+                let refusal = Refusal::unreachable(&self.service.spec.name, &last);
+                return self.failed(refusal).await;
             }
-            return self.settle(outcome, claim, upstream, &progress).await;
         }
+    }
+
+    /// Whether a request that got no answer may be sent once more.
+    fn may_repeat(
+        &self,
+        outcome: &Outcome,
+        upstream: &Upstream,
+        progress: &Progress,
+        again: bool,
+        refusals: u32,
+    ) -> bool {
+        if upstream.link.is_writing() {
+            progress.written.set(true);
+        }
+        matches!(outcome, Outcome::Broken(Broken::Silent))
+            && (retry::allowed(upstream.reused, again, self.ask.idempotent, progress)
+                || retry::refused(upstream.link.broken(), refusals, progress))
     }
 
     /// Claims a target that was not tried. When all were, waits a moment and begins anew, as long as that makes sense.
@@ -149,37 +157,6 @@ impl Exchange<'_> {
         u128::from(waited) < self.service.limits().connect.as_micros()
     }
 
-    /// Remembers that a target refused a connection, counted once per request; says so for people.
-    fn not_reached(&self, claim: &Claim, error: &std::io::Error, first: bool) -> String {
-        let target = claim.target();
-        let now = self.client.worker.shared.now_ms();
-        target.refused(now);
-        self.service.blame(target, now);
-        target.counts.failed.fetch_add(u64::from(first && self.ask.is_traffic()), Relaxed);
-        format!("{} at {}: {error}", target.instance, target.address)
-    }
-
-    /// A connection to the claimed target: an idle one, unless this is the second attempt.
-    async fn upstream(&mut self, claim: &Claim, fresh: bool) -> std::io::Result<Upstream> {
-        let worker = &self.client.worker;
-        let target = claim.target();
-        let now = worker.shared.now_ms();
-        // What may be repeated need not be certain; for the rest the kernel is asked, which narrows the race further.
-        let idle = if fresh { None } else { worker.pool.take(target, now, !self.ask.idempotent) };
-        let reused = idle.is_some();
-        let stream = match idle {
-            Some(stream) => stream,
-            None => {
-                let stream = connect(target, self.service.limits().connect).await?;
-                self.service.counts.shard(worker.index).connected();
-                stream
-            }
-        };
-        let mut inbox = Inbox::default();
-        inbox.borrow(&worker.stock);
-        Ok(Upstream { stream, inbox, reused })
-    }
-
     /// Sends and relays at once, watches the deadline, and looks whether the client leaves.
     async fn attempt(
         &mut self,
@@ -190,25 +167,27 @@ impl Exchange<'_> {
     ) -> Outcome {
         let Client { worker, stream, inbox, slot, record, .. } = &mut *self.client;
         let Scratch { response, sent, out, .. } = &mut *self.scratch;
-        let (shared, limits) = (&*worker.shared, self.service.limits());
+        let (shared, stock, limits) = (&*worker.shared, &worker.stock, self.service.limits());
+        let patience = Patience::of(&self.ask, limits);
         let upload = Upload {
             sent,
             body: &mut self.body,
             inbox,
-            max_body: limits.max_body.0,
-            answer: limits.answer,
-            pause: limits.body_pause,
+            max_body: if self.ask.call.is_some() { u64::MAX } else { limits.max_body.0 },
+            patience,
             last: !self.ask.keep,
             slot,
             shared,
+            stock,
             progress,
             waiting,
         };
         let shard = self.service.counts.shard(worker.index);
         let (ask, began_us, rules) = (&self.ask, self.began_us, self.service.rules.as_deref());
-        let relay = Relay { ask, rules, claim, shard, began_us, slot, shared, progress, waiting, record };
+        let relay = Relay { ask, rules, claim, shard, began_us, slot, shared, stock, progress, waiting, record };
+        let stream_of_client = stream.stream().cloned();
         let (mut client_read, mut client_write) = stream.split();
-        let (mut target_read, mut target_write) = upstream.stream.split();
+        let (mut target_read, mut target_write) = upstream.link.split();
         let mut there = pin!(upload.run(&mut client_read, &mut target_write));
         let mut back = pin!(relay.run(&mut target_read, &mut upstream.inbox, &mut client_write, response, out));
         let mut sending = true;
@@ -222,8 +201,14 @@ impl Exchange<'_> {
             if let Poll::Ready(result) = back.as_mut().poll(cx) {
                 return Poll::Ready(result.map_or_else(Outcome::Broken, Outcome::Answered));
             }
+            // Also while the instance takes nothing, so that nobody looks whether more comes.
+            if let Some(stream) = &stream_of_client
+                && stream.poll_given_up(cx).is_ready()
+            {
+                return Poll::Ready(Outcome::Upload(UploadEnd::ClientLeft));
+            }
             while let Some(signal) = slot.poll(cx) {
-                if let Some(outcome) = signalled(signal, claim, slot, shared.now_ms(), progress) {
+                if let Some(outcome) = signalled(signal, claim, slot, shared.now_ms(), progress, patience) {
                     return Poll::Ready(outcome);
                 }
             }
@@ -234,9 +219,22 @@ impl Exchange<'_> {
 }
 
 /// What a signal means for an exchange; none if it goes on.
-fn signalled(signal: Signal, claim: &Claim, slot: &Slot, now: u64, progress: &Progress) -> Option<Outcome> {
+fn signalled(
+    signal: Signal,
+    claim: &Claim,
+    slot: &Slot,
+    now: u64,
+    progress: &Progress,
+    patience: Patience,
+) -> Option<Outcome> {
     match (signal, progress.phase.get()) {
         (Signal::Close, _) => Some(Outcome::Ordered),
+        (Signal::Late, Phase::Sending | Phase::Waiting) if patience.lasts(now, progress) => {
+            claim.become_stream();
+            slot.stream_of(claim.target().serial);
+            patience.arm(slot, now, progress);
+            None
+        }
         (Signal::Late, Phase::Sending | Phase::Waiting) => Some(Outcome::Late),
         (Signal::Late, Phase::Answering) => {
             claim.become_stream();
@@ -245,12 +243,5 @@ fn signalled(signal: Signal, claim: &Claim, slot: &Slot, now: u64, progress: &Pr
             let since = progress.stalled_since.get();
             (since != 0 && since + STALL_MS <= now).then_some(Outcome::Broken(Broken::ClientLeft))
         }
-    }
-}
-
-impl Upstream {
-    /// As the end of a tunnel.
-    pub fn end(&mut self) -> tunnel::End<'_, TcpStream> {
-        tunnel::End { stream: &mut self.stream, inbox: &mut self.inbox }
     }
 }

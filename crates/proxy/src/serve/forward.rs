@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use super::pin;
 use crate::http::body::Framing;
-use crate::http::field::{Known, members};
+use crate::http::field::{Known, line, members};
 use crate::http::head::Field;
 use crate::http::request::Request;
 use crate::http::response::Response;
@@ -160,15 +160,6 @@ const HSTS: &[u8] = b"Strict-Transport-Security";
 
 fn has(fields: &[Field], head: &[u8], name: &[u8]) -> bool {
     fields.iter().any(|field| field.name.of(head).eq_ignore_ascii_case(name))
-}
-
-#[inline]
-pub(super) fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    out.reserve(name.len() + value.len() + 4);
-    out.extend_from_slice(name);
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
 }
 
 /// Whether a `Connection` field names this field.

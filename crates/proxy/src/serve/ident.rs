@@ -3,27 +3,31 @@
 use std::io::Write;
 
 use super::connection::Client;
-use super::forward::line;
-use crate::http::field::Known;
+use crate::http::field::{Known, line};
 use crate::http::head::Field;
+use crate::span::Context;
 use crate::worker::Worker;
 use crate::worker::stock::Scratch;
-use cutover_core::trail::Trail;
+use cutover_core::trail::{Spans, Trail};
 
 /// The longest id that is taken from a trusted peer.
 const LONGEST: usize = 128;
 
 /// Finds or makes the ids of a request before its head is rewritten, and takes those fields out that are replaced. They are left in the
-/// scratch space and the record for the answer and the log; [`write`] puts them into the rewritten head.
+/// scratch space and the record for the answer, the log and the span; [`write`] puts them into the rewritten head. A request that does not
+/// `count` leaves no span: nobody but ourselves asked it.
 ///
 /// Whether there is one to put there.
-pub fn find(scratch: &mut Scratch, head: &[u8], trail: &Trail, trusted: bool, client: &Client) -> Made {
+pub fn find(scratch: &mut Scratch, head: &[u8], trail: &Trail, trusted: bool, counts: bool, client: &Client) -> Made {
     let worker = &client.worker;
     scratch.trace.clear();
     if trail.request_id {
         request_id(scratch, &mut client.record.id.borrow_mut(), head, trusted, worker);
     }
-    let trace = (trail.trace || trail.log.is_some()) && trace(scratch, head, trail.trace, worker);
+    let trace = match trail.spans.as_ref().filter(|_| counts) {
+        Some(spans) => span(scratch, head, spans, trusted, client),
+        None => (trail.trace || trail.log.is_some()) && trace(scratch, head, trail.trace, worker),
+    };
     Made { id: trail.request_id, trace }
 }
 
@@ -50,29 +54,85 @@ fn request_id(scratch: &mut Scratch, id: &mut Vec<u8>, head: &[u8], trusted: boo
     }
 }
 
-/// A `traceparent` that can be read is kept, whoever sent it: nothing is decided by it. One that cannot be read is replaced, and with
-/// it goes `tracestate` (3.3: "the vendor creates a new traceparent header and deletes the tracestate").
+/// A `traceparent` that can be read is kept, whoever sent it: nothing is decided by it. One that cannot be read is replaced.
 /// Whether one was made.
 fn trace(scratch: &mut Scratch, head: &[u8], make: bool, worker: &Worker) -> bool {
-    let Scratch { request, trace, .. } = scratch;
-    let is_parent = |field: &Field| named(field, head, b"traceparent");
-    let mut parents = request.fields.iter().filter(|field| is_parent(field)).map(|field| field.value.of(head));
-    let (first, second) = (parents.next(), parents.next());
-    if let (Some(value), None) = (first, second)
-        && is_traceparent(value)
-    {
-        trace.extend_from_slice(value);
+    if let Some(value) = parent(scratch, head) {
+        scratch.trace.extend_from_slice(value);
         return false;
     }
-    if !make {
+    if make {
+        replace(scratch, head, true, begun(worker, SAMPLED));
+    }
+    make
+}
+
+/// Finds the place of a request in its trace, and whether a span is to be sent for it: as its parent says, whose word counts; else as the
+/// share says. The instance is told what was decided, and of our span as its parent.
+/// Whether its `traceparent` was replaced.
+fn span(scratch: &mut Scratch, head: &[u8], spans: &Spans, trusted: bool, client: &Client) -> bool {
+    let worker = &client.worker;
+    let Some(value) = parent(scratch, head) else {
+        let context = begun(worker, 0);
+        // By its id, which is random: whoever samples by that too decides alike.
+        let flags = if spans.ratio.takes(context.trace as u64) { SAMPLED } else { 0 };
+        return record(scratch, head, true, Context { flags, ..context }, client);
+    };
+    let above = read(value);
+    let is_believed = spans.anyone || trusted;
+    if is_believed && above.flags & SAMPLED == 0 {
+        // Nothing of ours is below it: it goes on as it came.
+        scratch.trace.extend_from_slice(value);
         return false;
     }
-    let replaced = |field: &&mut Field| is_parent(field) || named(field, head, b"tracestate");
-    request.fields.iter_mut().filter(replaced).for_each(|field| field.known = Known::Hop);
+    let sampled = if is_believed || spans.ratio.takes(worker.random()) { SAMPLED } else { 0 };
+    let flags = (above.flags & RANDOM) | sampled;
+    let context = Context { span: worker.random().max(1), parent: above.span, flags, ..above };
+    record(scratch, head, false, context, client)
+}
+
+fn record(scratch: &mut Scratch, head: &[u8], begins: bool, context: Context, client: &Client) -> bool {
+    client.record.span.set((context.flags & SAMPLED != 0).then_some(context));
+    replace(scratch, head, begins, context);
+    true
+}
+
+/// The flags that have a meaning: it is recorded; its id is random.
+const SAMPLED: u8 = 1;
+const RANDOM: u8 = 2;
+
+/// A trace of our own.
+fn begun(worker: &Worker, flags: u8) -> Context {
     // Neither part may be zero (2.2.2.3).
     let (high, low, span) = (worker.random(), worker.random().max(1), worker.random().max(1));
-    let _ = write!(trace, "00-{high:016x}{low:016x}-{span:016x}-01");
-    true
+    Context { trace: u128::from(high) << 64 | u128::from(low), span, parent: 0, flags }
+}
+
+/// The only `traceparent` of a request, if it can be read.
+fn parent<'a>(scratch: &Scratch, head: &'a [u8]) -> Option<&'a [u8]> {
+    let is_parent = |field: &&Field| named(field, head, b"traceparent");
+    let mut parents = scratch.request.fields.iter().filter(is_parent).map(|field| field.value.of(head));
+    let (first, second) = (parents.next(), parents.next());
+    first.filter(|value| second.is_none() && is_traceparent(value))
+}
+
+/// What a good one says.
+fn read(value: &[u8]) -> Context {
+    let text = std::str::from_utf8(value).unwrap_or_default();
+    let hex = |from: usize, to: usize| text.get(from..to).and_then(|digits| u128::from_str_radix(digits, 16).ok());
+    let part = |from: usize, to: usize| u64::try_from(hex(from, to).unwrap_or(0)).unwrap_or(0);
+    Context { trace: hex(3, 35).unwrap_or(0), span: part(36, 52), parent: 0, flags: part(53, 55) as u8 }
+}
+
+/// Takes the fields of a request out, and leaves ours to be written. A trace that we begin has no `tracestate` either (3.3: "the vendor creates a
+/// new traceparent header and deletes the tracestate").
+fn replace(scratch: &mut Scratch, head: &[u8], begins: bool, context: Context) {
+    let Scratch { request, trace, .. } = scratch;
+    let replaced =
+        |field: &&mut Field| named(field, head, b"traceparent") || (begins && named(field, head, b"tracestate"));
+    request.fields.iter_mut().filter(replaced).for_each(|field| field.known = Known::Hop);
+    let Context { trace: id, span, flags, .. } = context;
+    let _ = write!(trace, "00-{id:032x}-{span:016x}-{flags:02x}");
 }
 
 fn named(field: &Field, head: &[u8], name: &[u8]) -> bool {

@@ -5,6 +5,7 @@
 //! there and [`answer`] for the way back), and settle ([`settle`]). No task is spawned and no timer armed for a request.
 
 pub mod answer;
+pub mod challenge;
 pub mod claim;
 pub mod connection;
 pub mod exchange;
@@ -12,8 +13,10 @@ pub mod forward;
 pub mod https;
 pub mod ident;
 pub mod over;
+pub mod patience;
 pub mod pin;
 pub mod progress;
+pub mod reach;
 pub mod record;
 pub mod refuse;
 pub mod request;

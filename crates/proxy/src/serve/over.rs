@@ -1,9 +1,12 @@
-//! Telling of a request that is over: to the counters, and to the access log if there is one.
+//! Telling of a request that is over: to the counters, and to the access log and whoever collects traces, if there are any.
+
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::live::service::LiveService;
 use crate::live::target::Claim;
 use crate::log::Told;
 use crate::socket::Socket;
+use crate::span::{Around, Context};
 use crate::worker::stock::Scratch;
 
 use super::connection::Client;
@@ -11,9 +14,9 @@ use super::exchange::Exchange;
 use super::request::Ask;
 
 impl Exchange<'_> {
-    /// Remembers who was chosen, if a log will ask.
+    /// Remembers who was chosen, if somebody will ask.
     pub(super) fn note(&mut self, claim: Claim) -> Claim {
-        if self.service.log.is_some() {
+        if self.service.log.is_some() || self.client.record.span.get().is_some() {
             self.chosen = Some((claim.target().clone(), claim.since_us()));
         }
         claim
@@ -47,7 +50,11 @@ impl Client {
                 shard.refused(reason);
             }
         }
-        let (Some(file), Some(log)) = (service.log, &service.spec.trail.log) else { return };
+        let log = service.log.zip(service.spec.trail.log.as_ref());
+        let span = record.span.get().zip(service.spans);
+        if log.is_none() && span.is_none() {
+            return;
+        }
         let told = Told {
             head: &scratch.head,
             request: &scratch.request,
@@ -58,12 +65,23 @@ impl Client {
             duration_us: self.worker.shared.now_us().saturating_sub(began_us),
             id: &record.id.borrow(),
             trace: &scratch.trace,
-            query: log.query,
+            query: log.is_some_and(|(_, log)| log.query),
             http2: matches!(self.stream, Socket::Stream(_)),
         };
-        if !self.worker.pen.write(file, &log.format, &told) {
+        if let Some((file, log)) = log
+            && !self.worker.pen.write(file, &log.format, &told)
+        {
             self.worker.counts().unlogged();
         }
+        if let Some((context, receiver)) = span {
+            self.worker.spans.write(receiver, &self.around(context), &told);
+        }
+    }
+
+    fn around(&self, context: Context) -> Around {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let ended_ns = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
+        Around { context, peer: self.peer, secure: self.stream.is_secure(), ended_ns }
     }
 
     /// Counts a request that was refused before its service was known.

@@ -11,8 +11,7 @@ use cutover_core::spread::{HashBy, STICKY, address_number, instance_number, numb
 use cutover_core::table::{Balance, Network};
 use memchr::memmem;
 
-use super::forward::line;
-use crate::http::field::{Known, members};
+use crate::http::field::{Known, line, members};
 use crate::http::head::Field;
 use crate::http::request::Request;
 use crate::live::count::ServiceCounts;

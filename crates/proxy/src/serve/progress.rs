@@ -28,8 +28,10 @@ pub struct Progress {
     pub written: Cell<bool>,
     /// Whether any byte of the body was used that cannot be sent a second time.
     pub consumed: Cell<bool>,
-    /// Whether the answer is an event stream that goes to the client in chunks, and the last one was written whole: then it
-    /// may be ended as if the instance had. Any other answer that is ended early is a cut one and must look like it.
+    /// When an answer to a call of gRPC must have begun, in milliseconds; zero if nobody says.
+    pub due: Cell<u64>,
+    /// Whether the answer is an event stream, or that of a call of gRPC, that goes to the client in chunks, and the last one was written
+    /// whole: then it may be ended in an orderly way. Any other answer that is ended early is a cut one and must look like it.
     pub at_event: Cell<bool>,
     /// Since when the client takes nothing, in milliseconds; zero if it does.
     pub stalled_since: Cell<u64>,
@@ -44,6 +46,7 @@ impl Default for Progress {
             sent: Cell::new(false),
             written: Cell::new(false),
             consumed: Cell::new(false),
+            due: Cell::new(0),
             at_event: Cell::new(false),
             stalled_since: Cell::new(0),
             until_close: Cell::new(false),

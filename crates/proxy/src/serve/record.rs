@@ -4,6 +4,8 @@ use std::cell::{Cell, RefCell};
 
 use memchr::memmem;
 
+use crate::span::Context;
+
 /// How a request fared, as far as it has come. One for each connection, begun anew with each request.
 #[derive(Debug, Default)]
 pub struct Record {
@@ -23,6 +25,12 @@ pub struct Record {
     pub retries: Cell<u32>,
     /// Its id, if it has one.
     pub id: RefCell<Vec<u8>>,
+    /// Whether it is a call of gRPC, which is refused in other words.
+    pub call: Cell<bool>,
+    /// How a call of gRPC ended, if anybody said so.
+    pub outcome: Cell<Option<u32>>,
+    /// Its place in its trace, if a span is to be sent for it.
+    pub span: Cell<Option<Context>>,
     /// Whether it was counted for its service.
     pub told: Cell<bool>,
 }
@@ -38,6 +46,9 @@ impl Record {
         self.answered_us.set(0);
         self.retries.set(0);
         self.told.set(false);
+        self.span.set(None);
+        self.call.set(false);
+        self.outcome.set(None);
         self.id.borrow_mut().clear();
     }
 

@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use cutover_core::rules::Page;
 
+use super::reach::NotReached;
+use crate::http::grpc;
+
 /// An answer of the proxy itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
@@ -19,11 +22,21 @@ pub struct Refusal {
     retry_after: Option<u64>,
     page: Option<Arc<Page>>,
     fields: Cow<'static, str>,
+    /// What it is to a client of gRPC, if its status does not tell.
+    outcome: Option<u32>,
 }
 
 impl Refusal {
     fn new(status: u16, code: &'static str, text: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, text: text.into(), retry_after: None, page: None, fields: Cow::Borrowed("") }
+        Self {
+            status,
+            code,
+            text: text.into(),
+            retry_after: None,
+            page: None,
+            fields: Cow::Borrowed(""),
+            outcome: None,
+        }
     }
 
     /// The request cannot be read in one way only.
@@ -91,9 +104,10 @@ impl Refusal {
         Self { retry_after: Some(1), ..Self::new(503, "hold-timeout", text) }
     }
 
-    /// No instance accepted a connection.
-    pub fn unreachable(service: impl Display, last: impl Display) -> Self {
-        Self::new(502, "unreachable", format!("no instance of {service} could be reached; the last one tried: {last}"))
+    /// No instance accepted a connection, or none of them TLS as it should be.
+    pub fn unreachable(service: impl Display, last: &NotReached) -> Self {
+        let code = if last.by_tls { "instance-tls" } else { "unreachable" };
+        Self::new(502, code, format!("no instance of {service} could be reached; the last one tried: {}", last.what))
     }
 
     /// The instance closed the connection without an answer.
@@ -109,6 +123,23 @@ impl Refusal {
     /// The instance took too long.
     pub fn answer_timeout(instance: impl Display, limit: Duration) -> Self {
         Self::new(504, "answer-timeout", format!("{instance} did not answer within {limit:?}"))
+    }
+
+    /// The instance gave the request up.
+    pub fn given_up(instance: impl Display, why: h2::Reason) -> Self {
+        let refusal = Self::new(502, "given-up", format!("{instance} gave the request up: {why}"));
+        Self { outcome: Some(grpc::of_reset(why)), ..refusal }
+    }
+
+    /// The instance leaves, and its streams have used up their time.
+    pub fn leaving(instance: impl Display) -> Self {
+        Self::new(503, "leaving", format!("{instance} is leaving and its streams are ended"))
+    }
+
+    /// The client wants another protocol, and the instance is spoken to in HTTP/2.
+    pub fn no_upgrade(instance: impl Display) -> Self {
+        let text = format!("{instance} is spoken to in HTTP/2 (see protocol), where no other protocol can follow");
+        Self::new(501, "no-upgrade", text)
     }
 
     /// The service is down on purpose.
@@ -183,9 +214,26 @@ impl Refusal {
         Self { page: Some(page.clone()), ..self }
     }
 
+    /// What it is to a client of gRPC.
+    pub fn outcome(&self) -> u32 {
+        self.outcome.unwrap_or_else(|| grpc::of_status(self.status))
+    }
+
+    /// The whole answer to a call of gRPC, whose clients read nothing but trailers: by HTTP/2 this head is all there is.
+    pub fn write_to_call(&self, keep: bool) -> Vec<u8> {
+        let (outcome, message) = (self.outcome(), grpc::message(&format!("cutover: {}", self.text)));
+        let close = if keep { "" } else { "Connection: close\r\n" };
+        format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\nContent-Length: 0\r\ngrpc-status: {outcome}\r\n\
+             grpc-message: {message}\r\ncutover-error: {}\r\n{close}\r\n",
+            self.code
+        )
+        .into_bytes()
+    }
+
     /// The whole answer on the wire.
     pub fn write(&self, keep: bool, bodiless: bool) -> Vec<u8> {
-        let Self { status, code, text, retry_after, page, fields } = self;
+        let Self { status, code, text, retry_after, page, fields, .. } = self;
         let (kind, body) = match page {
             Some(page) => (page.kind.as_str(), Cow::Borrowed(page.body.as_str())),
             None => ("text/plain; charset=utf-8", Cow::Owned(format!("cutover: {text}\n"))),

@@ -1,8 +1,12 @@
 //! A request from its head to the moment it is ready to be sent: parsed, routed, rewritten, a small body read.
 
+use std::future::poll_fn;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
+use super::challenge;
 use super::claim::Preview;
 use super::connection::{Client, Next, guarded};
 use super::exchange::Exchange;
@@ -13,6 +17,7 @@ use super::pin::{Asker, Pinned};
 use super::refuse::Refusal;
 use crate::http::body::{Body, Framing};
 use crate::http::field::Known;
+use crate::http::grpc;
 use crate::http::request::Request;
 use crate::live::service::LiveService;
 use crate::live::table::LiveTraffic;
@@ -46,6 +51,15 @@ pub struct Ask {
     pub client: IpAddr,
     /// The coding in which its answer may be compressed.
     pub coding: Option<Coding>,
+    /// If it is a call of gRPC: what must be known of it.
+    pub call: Option<Call>,
+}
+
+/// A call of gRPC.
+#[derive(Debug, Clone, Copy)]
+pub struct Call {
+    /// How long it may take, if it says so.
+    pub deadline: Option<Duration>,
 }
 
 impl Ask {
@@ -88,6 +102,14 @@ pub async fn serve(client: &mut Client, scratch: &mut Scratch, end: usize) -> Ne
         return client.refuse(&Refusal::bad_request(refused.status, refused.why), false).await;
     }
     let request = &scratch.request;
+    // Boxed: one request in many millions has to wait here.
+    if request.target.of(head).starts_with(challenge::PATH)
+        && let Some(text) = Box::pin(challenge::answer(client, request, end)).await
+    {
+        return challenge::give(client, request, end, &text).await;
+    }
+    let call = client.stream.stream().and_then(|_| call(head, request));
+    client.record.call.set(call.is_some());
     let Some(routed) = route(client, head, request) else {
         let refusal = Refusal::no_route(request.host.map(|host| host.of(head)), request.target.of(head));
         let (keep, bodiless) = (request.keep && request.framing == Framing::Empty, request.method.of(head) == b"HEAD");
@@ -96,12 +118,13 @@ pub async fn serve(client: &mut Client, scratch: &mut Scratch, end: usize) -> Ne
     };
     let https = routed.https;
     let trusted = routed.trusted;
-    let (service, ask, address) = ask(head, request, routed);
+    let (service, ask, address) = ask(head, request, routed, call);
     let framing = request.framing;
     scratch.sent.clear();
     let trail = &service.spec.trail;
-    let made = (!trail.is_empty()).then(|| ident::find(scratch, head, trail, trusted, client));
-    if service.log.is_some() {
+    let counts = ask.preview.is_none();
+    let made = (!trail.is_empty()).then(|| ident::find(scratch, head, trail, trusted, counts, client));
+    if service.log.is_some() || client.record.span.get().is_some() {
         scratch.head.clear();
         scratch.head.extend_from_slice(head);
     }
@@ -183,7 +206,7 @@ fn route(client: &Client, head: &[u8], request: &Request) -> Option<Routed> {
 }
 
 /// Where it goes, what is remembered of it, and the address that rules may ask for.
-fn ask(head: &[u8], request: &Request, routed: Routed) -> (Arc<LiveService>, Ask, Option<IpAddr>) {
+fn ask(head: &[u8], request: &Request, routed: Routed, call: Option<Call>) -> (Arc<LiveService>, Ask, Option<IpAddr>) {
     let Routed { service, pinned, preview, client, hsts, address, .. } = routed;
     let method = request.method.of(head);
     let token = || self::preview(head, request, service.spec.token.as_ref()?.as_bytes());
@@ -201,8 +224,19 @@ fn ask(head: &[u8], request: &Request, routed: Routed) -> (Arc<LiveService>, Ask
         client,
         hsts,
         coding: service.rules.as_ref().and_then(|rules| rules.accepted(head, request)),
+        call,
     };
     (service, ask, address)
+}
+
+/// Whether it is a call of gRPC. Those come by HTTP/2.
+fn call(head: &[u8], request: &Request) -> Option<Call> {
+    let value = |name: &[u8]| {
+        let mut fields = request.fields.iter().filter(|field| field.name.of(head).eq_ignore_ascii_case(name));
+        fields.next().map(|field| field.value.of(head))
+    };
+    let is_call = value(b"content-type").is_some_and(grpc::is_call);
+    is_call.then(|| Call { deadline: value(b"grpc-timeout").and_then(grpc::timeout) })
 }
 
 fn preview(head: &[u8], request: &Request, token: &[u8]) -> Option<Preview> {
@@ -221,7 +255,8 @@ fn same(given: &[u8], secret: &[u8]) -> bool {
     given.len() == secret.len() && differences == 0 && !secret.is_empty()
 }
 
-/// Reads a small body in full, so that a slow client holds no instance. A larger one is left for later.
+/// Reads a small body in full, so that a slow client holds no instance. A larger one is left for later. So is what has not come yet of one that
+/// may be answered before it ends: its client may wait for that.
 async fn buffer(
     client: &mut Client,
     scratch: &mut Scratch,
@@ -230,14 +265,17 @@ async fn buffer(
     body: &mut Body,
 ) -> Buffered {
     let limits = service.limits();
+    // A stream of messages has no size; who takes them limits each.
+    let max_body = if client.record.call.get() { u64::MAX } else { limits.max_body.0 };
     let small = match framing {
-        Framing::Length(length) if length > limits.max_body.0 => {
+        Framing::Length(length) if length > max_body => {
             return Buffered::Refused(Refusal::body_too_large(limits.max_body));
         }
         Framing::Length(length) => length <= limits.buffer_body.0,
         _ => true,
     };
     let mut invited = !scratch.request.expects;
+    let waits = !(service.both_ways && framing == Framing::Chunked);
     loop {
         if small {
             match body.pass(client.inbox.data(), &mut scratch.sent) {
@@ -245,7 +283,7 @@ async fn buffer(
                 Err(bad) => return Buffered::Refused(Refusal::bad_request(400, bad.0)),
             }
         }
-        if body.received() > limits.max_body.0 {
+        if body.received() > max_body {
             return Buffered::Refused(Refusal::body_too_large(limits.max_body));
         }
         client.slot.within(client.worker.shared.now_ms(), limits.body_pause);
@@ -258,10 +296,27 @@ async fn buffer(
         if !small || body.done() || body.received() > limits.buffer_body.0 {
             return Buffered::Ready;
         }
-        match guarded(&client.slot, client.inbox.fill(&mut client.stream)).await {
+        let read = if waits {
+            guarded(&client.slot, client.inbox.fill(&mut client.stream)).await
+        } else {
+            match at_once(client).await {
+                Some(read) => Ok(read),
+                None => return Buffered::Ready,
+            }
+        };
+        match read {
             Ok(Ok(0) | Err(_)) => return Buffered::Gone,
             Ok(Ok(_)) => {}
             Err(_) => return Buffered::Refused(Refusal::slow_client()),
         }
     }
+}
+
+/// Reads once, if there is something to be read.
+async fn at_once(client: &mut Client) -> Option<std::io::Result<usize>> {
+    poll_fn(|cx| match client.inbox.poll_fill(cx, &mut client.stream) {
+        Poll::Ready(read) => Poll::Ready(Some(read)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }

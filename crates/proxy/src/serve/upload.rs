@@ -1,16 +1,17 @@
 //! The way there: the request's head and body to the instance; after that, watching whether the client leaves.
 
 use std::io;
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
+use super::patience::Patience;
 use super::progress::{Phase, Progress, Waiting};
 use crate::http::body::Body;
 use crate::http::head::BadHead;
 use crate::inbox::Inbox;
 use crate::worker::Shared;
 use crate::worker::clock::Slot;
+use crate::worker::stock::Stock;
 
 /// Why the way there ended.
 #[derive(Debug)]
@@ -36,16 +37,16 @@ pub struct Upload<'a> {
     pub inbox: &'a mut Inbox,
     /// The largest body.
     pub max_body: u64,
-    /// How long the instance may take to answer.
-    pub answer: Duration,
-    /// How long the client may pause.
-    pub pause: Duration,
+    /// How long is waited for whom.
+    pub patience: Patience,
     /// Whether the client may close its side and still wait: it said that this is its last request.
     pub last: bool,
     /// The deadline.
     pub slot: &'a Slot,
     /// The clock.
     pub shared: &'a Shared,
+    /// Where larger buffers are.
+    pub stock: &'a Stock,
     /// How far the exchange has come.
     pub progress: &'a Progress,
     /// The wait of this request.
@@ -58,7 +59,7 @@ impl Upload<'_> {
         if self.body.done() {
             self.now_waiting();
         } else {
-            self.slot.within(self.shared.now_ms(), self.pause);
+            self.patience.client_has_the_turn(self.slot, self.shared.now_ms(), true);
         }
         if self.head(to).await.is_err() {
             return UploadEnd::Refused;
@@ -83,7 +84,7 @@ impl Upload<'_> {
     fn now_waiting(&self) {
         if self.progress.phase.get() == Phase::Sending {
             self.progress.phase.set(Phase::Waiting);
-            self.slot.within(self.shared.now_ms(), self.answer);
+            self.patience.instance_has_the_turn(self.slot, self.shared.now_ms(), self.progress);
         }
     }
 
@@ -106,29 +107,31 @@ impl Upload<'_> {
         let mut out = Vec::new();
         loop {
             out.clear();
-            match self.body.pass(self.inbox.data(), &mut out) {
-                Ok(0) => {}
-                Ok(count) => {
-                    self.inbox.consume(count);
-                    self.progress.consumed.set(true);
-                }
+            let as_is = self.body.pass_as_is(self.inbox.data().len());
+            let passed = as_is.map_or_else(|| self.body.pass(self.inbox.data(), &mut out), Ok);
+            let count = match passed {
+                Ok(count) => count,
                 Err(bad) => return Some(UploadEnd::Malformed(bad)),
-            }
+            };
+            self.progress.consumed.set(self.progress.consumed.get() || count > 0);
             if self.body.received() > self.max_body {
                 return Some(UploadEnd::TooLarge);
             }
-            if to.write_all(&out).await.is_err() {
+            let bytes = if as_is.is_some() { &self.inbox.data()[..count] } else { &out };
+            let written = to.write_all(bytes).await;
+            self.inbox.consume(count);
+            if written.is_err() {
                 return Some(UploadEnd::Refused);
             }
             if self.body.done() {
                 return None;
             }
             if self.progress.phase.get() == Phase::Sending {
-                self.slot.within(self.shared.now_ms(), self.pause);
+                self.patience.client_has_the_turn(self.slot, self.shared.now_ms(), false);
             }
             match self.inbox.fill(from).await {
                 Ok(0) | Err(_) => return Some(UploadEnd::ClientLeft),
-                Ok(_) => {}
+                Ok(_) => self.inbox.widen(self.stock),
             }
         }
     }

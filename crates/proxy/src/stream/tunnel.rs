@@ -5,18 +5,19 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::websocket::{CLOSE_CLIENT, CLOSE_INSTANCE, Frames};
 use crate::inbox::Inbox;
 use crate::live::target::Claim;
 use crate::socket::Socket;
+use crate::upstream::wire::Wire;
 use crate::worker::Worker;
 use crate::worker::clock::{Signal, Slot};
 
@@ -57,7 +58,7 @@ struct Flow {
 pub async fn run(
     worker: &Worker,
     client: End<'_, Socket>,
-    target: End<'_, TcpStream>,
+    target: End<'_, Wire>,
     claim: Claim,
     slot: &Slot,
     websocket: bool,
@@ -69,8 +70,8 @@ pub async fn run(
     client.inbox.release(&worker.stock);
     target.inbox.release(&worker.stock);
     let (client, target) = (client.stream, target.stream);
-    client.tcp().into_iter().for_each(notice_death);
-    notice_death(target);
+    client.tcp().into_iter().for_each(|tcp| notice_death(tcp.as_fd()));
+    notice_death(target.socket());
     let ordered = {
         let (mut client_read, mut client_write) = client.split();
         let (mut target_read, mut target_write) = target.split();
@@ -97,8 +98,8 @@ pub async fn run(
 }
 
 /// A stream may rightly be silent for hours; a peer that lost its power is silent for ever. The kernel asks after it.
-fn notice_death(stream: &TcpStream) {
-    // Without it the stream still works.
+fn notice_death(stream: BorrowedFd<'_>) {
+    // Without it the stream still works. A unix socket has no need of it.
     let _ = sockopt::set_socket_keepalive(stream, true);
     let _ = sockopt::set_tcp_keepidle(stream, SILENCE);
 }

@@ -164,7 +164,8 @@ impl Successor {
         let asked = server::begin(control.clone(), Door::Leaving, door);
         control.set_left(true);
         // Taken after that, so that no farewell comes between.
-        let past = serde_json::to_value(&*control.past()).unwrap_or_default();
+        let past = control.past().handed_on(std::process::id(), control.own_in_full());
+        let past = serde_json::to_value(past).unwrap_or_default();
         let commit = FromOld::Commit { past };
         let serves = match self.channel.send(&commit, &[]).await {
             Ok(()) => self.hears(Instant::now() + SERVING, "does not accept").await,

@@ -48,16 +48,30 @@ where
     T: Send + 'static,
     F: Future<Output = Result<T, ClientError>> + Send + 'static,
 {
+    ask_within(LIMIT, state, question).await
+}
+
+/// The same, with less patience.
+pub async fn ask_within<T, F>(
+    limit: Duration,
+    state: &Path,
+    question: impl Fn(Client) -> F + Clone + Send + 'static,
+) -> Vec<(u32, Answer<T>)>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, ClientError>> + Send + 'static,
+{
     let pids = listed(state);
     let mut asked = JoinSet::new();
     for pid in pids {
         let (path, question) = (socket(state, pid), question.clone());
-        asked.spawn(async move { (pid, ask_one(&path, question).await) });
+        asked.spawn(async move { (pid, ask_one(limit, &path, question).await) });
     }
     asked.join_all().await
 }
 
 async fn ask_one<T, F: Future<Output = Result<T, ClientError>>>(
+    limit: Duration,
     path: &Path,
     question: impl Fn(Client) -> F,
 ) -> Answer<T> {
@@ -68,13 +82,13 @@ async fn ask_one<T, F: Future<Output = Result<T, ClientError>>>(
             let _ = fs::remove_file(path);
             return Answer::Gone;
         }
-        let answer = tokio::time::timeout(LIMIT, question(Client::new(path))).await;
+        let answer = tokio::time::timeout(limit, question(Client::new(path))).await;
         match answer {
             Ok(Ok(answer)) => return Answer::Said(answer),
             // It may have left in the middle of the conversation: that is seen by another look.
             Ok(Err(_)) if !tries.is_empty() => {}
             Ok(Err(error)) => return Answer::Silent(error.to_string()),
-            Err(_) => return Answer::Silent(format!("it does not answer for {LIMIT:?}")),
+            Err(_) => return Answer::Silent(format!("it does not answer for {limit:?}")),
         }
     }
 }

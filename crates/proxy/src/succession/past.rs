@@ -1,10 +1,12 @@
 //! What was counted by those that have left: counters go on over a hand-over as if there had been none.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use cutover_core::ServiceName;
 use cutover_core::stats::{ServiceStats, Stats, TargetStats};
+use cutover_core::{InstanceId, ServiceName};
 use serde::{Deserialize, Serialize};
+
+use super::leaving::Answer;
 
 /// The counters of processes that are done, and who they were.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -12,7 +14,7 @@ pub struct Past {
     sums: Stats,
     done: Vec<u32>,
     /// What each that is still leaving said last: if it is killed, that stands.
-    #[serde(skip)]
+    #[serde(default)]
     heard: HashMap<u32, Stats>,
 }
 
@@ -20,10 +22,39 @@ impl Past {
     /// One that leaves said what it has counted so far. False if it is done, and counted already.
     pub fn hear(&mut self, pid: u32, stats: &Stats) -> bool {
         let counts = !self.done.contains(&pid);
-        if counts {
+        // Two questions may be answered in one order and heard in another.
+        if counts && self.heard.get(&pid).is_none_or(|last| read_us(last) <= read_us(stats)) {
             self.heard.insert(pid, stats.clone());
         }
         counts
+    }
+
+    /// What all of those answered that are leaving.
+    pub fn heed(&mut self, answers: Vec<(u32, Answer<Stats>)>) {
+        self.bury_all_but(&answers.iter().map(|(pid, _)| *pid).collect::<Vec<_>>());
+        for (pid, answer) in answers {
+            match answer {
+                Answer::Said(stats) => {
+                    self.hear(pid, &stats);
+                }
+                Answer::Gone => self.bury(pid),
+                Answer::Silent(_) => {}
+            }
+        }
+    }
+
+    /// Only these are there: somebody else found the others dead, or their farewell did not arrive.
+    pub fn bury_all_but(&mut self, there: &[u32]) {
+        let gone: Vec<u32> = self.heard.keys().copied().filter(|pid| !there.contains(pid)).collect();
+        gone.into_iter().for_each(|pid| self.bury(pid));
+    }
+
+    /// What a successor has to know, with what this process has counted so far: it may be killed before it is asked.
+    pub fn handed_on(&self, pid: u32, own: Stats) -> Self {
+        let mut past = self.clone();
+        past.begins_to_leave(pid);
+        past.hear(pid, &own);
+        past
     }
 
     /// One has left, and this is all that it counted.
@@ -31,6 +62,7 @@ impl Past {
         if !self.done.contains(&pid) {
             self.done.push(pid);
             self.heard.remove(&pid);
+            self.sums.further.get_or_insert_default();
             self.sums.add(stats.without_load(), Listing::All);
         }
     }
@@ -59,9 +91,21 @@ impl Past {
         stats.add(self.sums.clone(), Listing::Known);
     }
 
+    /// The same, with what those said last that are leaving. Nothing of theirs is in hand.
+    pub fn add_all_to(&self, stats: &mut Stats) {
+        self.add_to(stats);
+        for last in self.heard.values() {
+            stats.add(last.clone().without_load(), Listing::Known);
+        }
+    }
+
     /// Forgets instances that are in no table any more.
     pub fn forget_targets(&mut self, known: &Stats) {
-        self.sums.targets.retain(|target| known.target(&target.instance).is_some());
+        let known: HashSet<&InstanceId> = known.targets.iter().map(|target| &target.instance).collect();
+        self.sums.targets.retain(|target| known.contains(&target.instance));
+        if let Some(further) = &mut self.sums.further {
+            further.latency_sums.retain(|instance, _| known.contains(instance));
+        }
     }
 }
 
@@ -93,12 +137,17 @@ impl Together for Stats {
                 None => {}
             }
         }
+        let places = self.targets.iter().enumerate().map(|(place, target)| (target.instance.clone(), place));
+        let places: HashMap<InstanceId, usize> = places.collect();
         for target in other.targets {
-            match self.targets.iter_mut().find(|known| known.instance == target.instance) {
-                Some(known) => add_target(known, target),
+            match places.get(&target.instance) {
+                Some(place) => add_target(&mut self.targets[*place], target),
                 None if listing == Listing::All => self.targets.push(target),
                 None => {}
             }
+        }
+        if let (Some(sum), Some(other)) = (&mut self.further, other.further) {
+            sum.add(*other);
         }
     }
 
@@ -112,6 +161,11 @@ impl Together for Stats {
         }
         self
     }
+}
+
+/// When a reading was taken; those of earlier versions do not say.
+fn read_us(stats: &Stats) -> u64 {
+    stats.further.as_ref().map_or(0, |further| further.read_us)
 }
 
 fn add_service(sum: &mut ServiceStats, other: &ServiceStats) {
@@ -141,6 +195,7 @@ fn add_target(sum: &mut TargetStats, other: TargetStats) {
 #[cfg(test)]
 mod tests {
     use cutover_core::histogram::Histogram;
+    use cutover_core::stats::{Further, ProcessCounters};
 
     use super::*;
 
@@ -186,7 +241,37 @@ mod tests {
         assert_eq!((now.services[0].served, now.targets[0].served), (117, 117));
         assert_eq!((now.targets[0].in_flight, now.connections), (1, 1), "the dead have nothing in hand");
         let mut empty = Stats::default();
-        past.add_to(&mut empty);
+        past.add_all_to(&mut empty);
         assert!(empty.targets.is_empty(), "an instance that is in no table stays away");
+    }
+
+    fn at(read_us: u64, accepted: u64) -> Stats {
+        let process = ProcessCounters { accepted, ..ProcessCounters::default() };
+        let further = Further { read_us, process, ..Further::default() };
+        Stats { further: Some(Box::new(further)), ..reading(accepted, 0) }
+    }
+
+    fn told(past: &Past) -> (u64, u64) {
+        let mut now = at(0, 0);
+        past.add_all_to(&mut now);
+        (now.services[0].served, now.further.unwrap().process.accepted)
+    }
+
+    /// Meant to fail with the reading kept that was heard last, with those forgotten that nobody finds any more, and with what was heard left
+    /// out of what is handed on.
+    #[test]
+    fn what_was_said_last_stands_until_more_is_known() {
+        let mut past = Past::default();
+        past.heed(vec![(7, Answer::Said(at(20, 12))), (8, Answer::Said(at(5, 3)))]);
+        past.heed(vec![(7, Answer::Said(at(10, 9))), (8, Answer::Silent("it hangs".to_owned()))]);
+        assert_eq!(told(&past), (15, 15), "an answer that was overtaken by a later one");
+        let handed = serde_json::to_value(past.handed_on(9, at(1, 100))).unwrap();
+        let mut past: Past = serde_json::from_value(handed).unwrap();
+        assert_eq!(told(&past), (115, 115));
+        past.heed(vec![(9, Answer::Said(at(2, 101)))]);
+        assert_eq!(told(&past), (116, 116), "two are gone without a word");
+        past.take(9, at(3, 110));
+        past.take(7, at(30, 50));
+        assert_eq!(told(&past), (125, 125));
     }
 }

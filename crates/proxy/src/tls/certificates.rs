@@ -2,19 +2,18 @@
 //!
 //! What serves is never given up for something worse. A pair that cannot be used keeps the one before in place, and is told in
 //! the counters and once in the log. Only a table that names a *new* certificate that cannot be used is refused: nobody is
-//! served by it yet, and whoever publishes it is there to hear of it.
+//! served by it yet, and whoever publishes it is there to hear of it. One that is ordered (`acme`) may come later; until then its
+//! host is served with what served it before, if anything did.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::fs;
 use std::net::SocketAddr;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use cutover_core::table::{Table, Traffic};
-use cutover_core::tls::{CertificateFrom, CertificateStats, Identity, TlsVersion};
+use cutover_core::tls::{CertificateStats, Identity, InstanceTls, TlsVersion};
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::server::{NoServerSessionStorage, ProducesTickets};
@@ -24,7 +23,11 @@ use tokio::sync::Notify;
 
 use super::door::{Choice, Choices, Door};
 use super::pair::Pair;
+use super::seal::{Seals, read_new};
+use super::source::{Origin, Source};
 use super::ticket::Tickets;
+use crate::acme::store::Store;
+use crate::acme::upkeep::Upkeep;
 
 /// How often files are looked at. Two system calls for each file, and none while there is none.
 const LOOK: Duration = Duration::from_millis(500);
@@ -35,6 +38,15 @@ const ROTATE: u32 = 1200;
 /// The TLS of each listener that has some.
 pub type Doors = HashMap<SocketAddr, Arc<Door>>;
 
+/// What connections of a table are encrypted with.
+#[derive(Debug, Default)]
+pub struct InUse {
+    /// By listener.
+    pub doors: Doors,
+    /// For instances.
+    pub seals: Seals,
+}
+
 /// All certificates of this process.
 #[derive(Debug)]
 pub struct Certificates {
@@ -42,17 +54,20 @@ pub struct Certificates {
     tickets: OnceLock<Arc<Tickets>>,
     held: Mutex<Held>,
     changed: Notify,
+    /// Those that are ordered.
+    pub upkeep: Arc<Upkeep>,
 }
 
 #[derive(Debug, Default)]
 struct Held {
-    sources: HashMap<CertificateFrom, Source>,
+    sources: HashMap<Origin, Source>,
     configs: HashMap<Terms, Arc<ServerConfig>>,
     listeners: Vec<Listener>,
+    seals: Seals,
 }
 
 /// What makes one configuration of rustls differ from another.
-type Terms = (CertificateFrom, TlsVersion, Speaks);
+type Terms = (Origin, TlsVersion, Speaks);
 
 /// What is spoken inside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -66,33 +81,24 @@ enum Speaks {
 struct Listener {
     address: SocketAddr,
     speaks: Speaks,
-    identities: Vec<Identity>,
+    shown: Vec<Shown>,
     door: Arc<Door>,
 }
 
-/// One pair of files.
+/// One certificate at a listener.
 #[derive(Debug)]
-struct Source {
-    pair: Option<Pair>,
-    stamp: Stamp,
-    problem: Option<Problem>,
+struct Shown {
+    identity: Identity,
+    origin: Origin,
+    /// What its host is served with until it has been ordered.
+    stand_in: Option<Arc<ServerConfig>>,
 }
-
-/// What lies there now and cannot be used.
-#[derive(Debug)]
-struct Problem {
-    text: String,
-    /// Whether it was so twice in a row: whoever replaces two files does so one after the other.
-    lasting: bool,
-}
-
-/// By what a change of the files is seen.
-type Stamp = [Option<(u64, u64, i64, i64, u64)>; 2];
 
 impl Certificates {
     /// None yet; ticket keys are kept in this state directory.
     pub fn new(state: PathBuf) -> Self {
-        Self { state, tickets: OnceLock::new(), held: Mutex::default(), changed: Notify::new() }
+        let upkeep = Arc::new(Upkeep::new(state.clone()));
+        Self { state, tickets: OnceLock::new(), held: Mutex::default(), changed: Notify::new(), upkeep }
     }
 
     /// Reads what a table names and is not known yet. Gives everything that cannot be used; nothing has changed then, unless
@@ -101,52 +107,76 @@ impl Certificates {
         let held = &mut *self.held();
         let mut new = HashMap::new();
         for identity in table.listeners.iter().flat_map(|listener| &listener.identities) {
-            if !held.sources.contains_key(&identity.from)
-                && let Entry::Vacant(entry) = new.entry(identity.from.clone())
+            let origin = Origin::of(identity, &self.state);
+            if !held.sources.contains_key(&origin)
+                && let Entry::Vacant(entry) = new.entry(origin)
             {
-                entry.insert((identity.service.clone(), Source::read(&identity.from)));
+                let source = Source::read(entry.key());
+                entry.insert((identity.service.clone(), source));
             }
         }
-        let wrong = new.values().filter_map(|(service, source)| {
+        // What was ordered and cannot be used is ordered again.
+        let brought = new.iter().filter(|(origin, _)| origin.order.is_none());
+        let wrong = brought.filter_map(|(_, (service, source))| {
             source.problem.as_ref().map(|problem| format!("the certificate of {service}: {}", problem.text))
         });
         let mut wrong: Vec<String> = wrong.collect();
+        let (seals, unusable) = read_new(table, &held.seals);
+        wrong.extend(unusable);
         if !wrong.is_empty() && !tolerant {
             wrong.sort();
             return Err(wrong);
         }
         wrong.iter().for_each(|wrong| tracing::error!("{wrong}; nobody can connect by it"));
-        held.sources.extend(new.into_iter().map(|(from, (_, source))| (from, source)));
+        held.sources.extend(new.into_iter().map(|(origin, (_, source))| (origin, source)));
+        held.seals.extend(seals);
         Ok(())
     }
 
     /// Uses what a table names, which was prepared before, and forgets the rest.
-    pub fn show(&self, table: &Table) -> Doors {
+    pub fn show(&self, table: &Table) -> InUse {
         let held = &mut *self.held();
+        show_seals(&mut held.seals, table);
         let listeners = table.listeners.iter().filter(|listener| !listener.identities.is_empty());
         let doors = |address| held.listeners.iter().find(|l| l.address == address).map(|l| l.door.clone());
         let listeners: Vec<Listener> = listeners
-            .map(|listener| Listener {
-                address: listener.address,
-                speaks: if matches!(listener.traffic, Traffic::Tcp { .. }) { Speaks::Anything } else { Speaks::Http },
-                identities: listener.identities.clone(),
-                door: doors(listener.address).unwrap_or_default(),
+            .map(|listener| {
+                let door = doors(listener.address).unwrap_or_default();
+                Listener {
+                    address: listener.address,
+                    speaks: if matches!(listener.traffic, Traffic::Tcp { .. }) {
+                        Speaks::Anything
+                    } else {
+                        Speaks::Http
+                    },
+                    shown: listener.identities.iter().map(|identity| self.shown(identity, &door)).collect(),
+                    door,
+                }
             })
             .collect();
         held.listeners = listeners;
-        let used = |from: &CertificateFrom| held.listeners.iter().any(|l| l.identities.iter().any(|i| i.from == *from));
-        held.sources.retain(|from, _| used(from));
-        held.configs.retain(|(from, _, _), _| used(from));
+        let used = |origin: &Origin| held.listeners.iter().any(|l| l.shown.iter().any(|shown| shown.origin == *origin));
+        held.sources.retain(|origin, _| used(origin));
+        held.configs.retain(|(origin, _, _), _| used(origin));
         self.refresh(held);
         self.changed.notify_one();
-        held.listeners.iter().map(|listener| (listener.address, listener.door.clone())).collect()
+        self.upkeep.want(held.sources.keys().filter_map(|origin| origin.order.clone()).collect());
+        let doors = held.listeners.iter().map(|listener| (listener.address, listener.door.clone()));
+        InUse { doors: doors.collect(), seals: held.seals.clone() }
+    }
+
+    fn shown(&self, identity: &Identity, door: &Door) -> Shown {
+        let origin = Origin::of(identity, &self.state);
+        let host = identity.hosts.first().filter(|_| origin.order.is_some());
+        let stand_in = host.and_then(|host| door.named(host));
+        Shown { identity: identity.clone(), origin, stand_in }
     }
 
     /// Looks after the files and the ticket keys for as long as the process lives.
     pub async fn watch(&self) {
         let mut looks = 0u32;
         loop {
-            if self.held().sources.is_empty() {
+            if self.is_idle() {
                 self.changed.notified().await;
             }
             tokio::time::sleep(LOOK).await;
@@ -160,17 +190,24 @@ impl Certificates {
         }
     }
 
+    /// Whether there is nothing to look at.
+    fn is_idle(&self) -> bool {
+        let held = self.held();
+        held.sources.is_empty() && held.seals.is_empty()
+    }
+
     /// Reads again what has changed.
     fn look(&self) {
         let held = &mut *self.held();
+        held.seals.values().for_each(|seal| seal.look());
         let mut replaced = Vec::new();
-        for (from, source) in &mut held.sources {
-            if source.look(from) {
-                replaced.push(from.clone());
+        for (origin, source) in &mut held.sources {
+            if source.look(origin) {
+                replaced.push(origin.clone());
             }
         }
         if !replaced.is_empty() {
-            held.configs.retain(|(from, _, _), _| !replaced.contains(from));
+            held.configs.retain(|(origin, _, _), _| !replaced.contains(origin));
             self.refresh(held);
         }
     }
@@ -178,21 +215,33 @@ impl Certificates {
     /// How each certificate is.
     pub fn stats(&self) -> Vec<CertificateStats> {
         let held = self.held();
-        let one = |listener: &Listener, identity: &Identity| {
-            let source = held.sources.get(&identity.from)?;
+        let one = |listener: &Listener, Shown { identity, origin, .. }: &Shown| {
+            let source = held.sources.get(origin)?;
             let facts = source.pair.as_ref().map(|pair| &pair.facts);
             Some(CertificateStats {
                 listener: listener.address,
                 service: identity.service.clone(),
-                source: named(&identity.from),
+                source: origin.label(),
                 names: facts.map(|facts| facts.names.clone()).unwrap_or_default(),
                 from: facts.map(|facts| facts.from),
                 until: facts.map(|facts| facts.until),
                 problem: source.problem.as_ref().filter(|problem| problem.lasting).map(|problem| problem.text.clone()),
+                order: origin.order.as_ref().map(|order| self.upkeep.stats(order)),
             })
         };
-        let all = held.listeners.iter().flat_map(|listener| listener.identities.iter().map(move |i| (listener, i)));
-        all.filter_map(|(listener, identity)| one(listener, identity)).collect()
+        let all = held.listeners.iter().flat_map(|listener| listener.shown.iter().map(move |shown| (listener, shown)));
+        all.filter_map(|(listener, shown)| one(listener, shown)).collect()
+    }
+
+    /// The stores of all that is ordered.
+    pub fn stores(&self) -> Vec<PathBuf> {
+        let held = self.held();
+        let orders = held.sources.keys().filter_map(|origin| origin.order.as_ref());
+        let mut stores: Vec<PathBuf> =
+            orders.map(|order| Store::of(&order.authority, &self.state).root().to_owned()).collect();
+        stores.sort();
+        stores.dedup();
+        stores
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
@@ -201,14 +250,14 @@ impl Certificates {
 
     /// Shows every listener its certificates as they are now.
     fn refresh(&self, held: &mut Held) {
-        let Held { sources, configs, listeners } = held;
+        let Held { sources, configs, listeners, .. } = held;
         for listener in listeners {
-            let choices = listener.identities.iter().map(|identity| {
-                let pair = sources.get(&identity.from).and_then(|source| source.pair.as_ref());
-                let terms = (identity.from.clone(), identity.minimum, listener.speaks);
+            let choices = listener.shown.iter().map(|Shown { identity, origin, stand_in }| {
+                let pair = sources.get(origin).and_then(|source| source.pair.as_ref());
+                let terms = (origin.clone(), identity.minimum, listener.speaks);
                 let config = pair.map(|pair| configs.entry(terms).or_insert_with_key(|terms| self.config(pair, terms)));
                 let names = pair.map(|pair| pair.facts.names.clone()).unwrap_or_default();
-                Choice { hosts: identity.hosts.clone(), names, config: config.cloned() }
+                Choice { hosts: identity.hosts.clone(), names, config: config.cloned().or_else(|| stand_in.clone()) }
             });
             listener.door.set(Choices::new(&choices.collect::<Vec<_>>()));
         }
@@ -231,70 +280,13 @@ impl Certificates {
     }
 }
 
-impl Source {
-    fn read(from: &CertificateFrom) -> Self {
-        // Before the files are read: a change while they are is then seen at the next look.
-        let stamp = stamp(from);
-        let (pair, problem) = match read(from) {
-            Ok(pair) => (Some(pair), None),
-            Err(text) => (None, Some(Problem { text, lasting: true })),
-        };
-        Self { pair, stamp, problem }
-    }
-
-    /// Reads the files again if they changed, or could not be used the last time. Whether there is a new pair.
-    fn look(&mut self, from: &CertificateFrom) -> bool {
-        let stamp = stamp(from);
-        if stamp == self.stamp && self.problem.as_ref().is_none_or(|problem| problem.lasting && self.is_settled(from)) {
-            return false;
-        }
-        self.stamp = stamp;
-        match read(from) {
-            Ok(pair) => {
-                tracing::info!(
-                    certificate = named(from),
-                    names = pair.facts.names.join(", "),
-                    "a new certificate is in use"
-                );
-                (self.pair, self.problem) = (Some(pair), None);
-                true
-            }
-            Err(text) => {
-                let before = self.problem.take();
-                let told = before.as_ref().is_some_and(|before| before.lasting && before.text == text);
-                if before.is_some() && !told {
-                    tracing::error!("a new certificate is not used, the one before stays: {text}");
-                }
-                self.problem = Some(Problem { text, lasting: before.is_some() });
-                false
-            }
-        }
-    }
-
-    /// Whether looking again at files that did not change is of no use. A file that could not be read may be readable by now, and no
-    /// stamp tells.
-    fn is_settled(&self, from: &CertificateFrom) -> bool {
-        let CertificateFrom::Files { certificate, key } = from;
-        [certificate, key].iter().all(|path| fs::File::open(path).is_ok())
-    }
-}
-
-fn read(from: &CertificateFrom) -> Result<Pair, String> {
-    let CertificateFrom::Files { certificate, key } = from;
-    Pair::read(certificate, key).map_err(|error| error.to_string())
-}
-
-/// Where a certificate comes from, for people.
-fn named(from: &CertificateFrom) -> String {
-    let CertificateFrom::Files { certificate, .. } = from;
-    certificate.display().to_string()
-}
-
-fn stamp(from: &CertificateFrom) -> Stamp {
-    let CertificateFrom::Files { certificate, key } = from;
-    // Through links: certbot and others only move a link.
-    let of = |path: &Path| {
-        fs::metadata(path).ok().map(|file| (file.dev(), file.ino(), file.mtime(), file.mtime_nsec(), file.size()))
-    };
-    [of(certificate), of(key)]
+/// Forgets what the table does not name. A process that leaves reads here what its successor was given.
+fn show_seals(seals: &mut Seals, table: &Table) {
+    let (new, wrong) = read_new(table, seals);
+    wrong.iter().for_each(|wrong| tracing::error!("{wrong}; instances cannot be reached by it"));
+    seals.extend(new);
+    let targets = || table.services.iter().flat_map(|service| &service.targets);
+    let named = |spec: &InstanceTls| targets().any(|target| target.tls.as_deref() == Some(spec));
+    // A target that is not finished may come back.
+    seals.retain(|spec, seal| Arc::strong_count(seal) > 1 || named(spec));
 }

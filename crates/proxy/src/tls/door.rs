@@ -2,9 +2,9 @@
 //!
 //! A name of the configuration wins over one that only stands in a certificate, an exact one over a wildcard. Who names nobody, or
 //! somebody that is not here, is shown the default: the request is routed by its `Host` field in any case, and a client that
-//! minds says so itself.
+//! minds says so itself. For a name that is here and has no certificate yet, nobody else's stands in.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::ServerConfig;
@@ -32,6 +32,8 @@ pub struct Choices {
     exact: HashMap<String, Arc<ServerConfig>>,
     /// By what stands behind the `*.`.
     wildcard: HashMap<String, Arc<ServerConfig>>,
+    /// Names of the configuration whose certificate is not there.
+    missing: HashSet<String>,
     default: Option<Arc<ServerConfig>>,
 }
 
@@ -45,6 +47,11 @@ impl Door {
     pub fn choose(&self, name: Option<&str>) -> Option<Arc<ServerConfig>> {
         let choices = self.choices.read().unwrap_or_else(PoisonError::into_inner).clone();
         choices.choose(name).cloned()
+    }
+
+    /// How this host is served by a certificate that is meant for it; none if it only gets that of everybody.
+    pub fn named(&self, host: &str) -> Option<Arc<ServerConfig>> {
+        self.choices.read().unwrap_or_else(PoisonError::into_inner).named(host).cloned()
     }
 }
 
@@ -61,6 +68,8 @@ impl Choices {
         }
         let default = usable().find(|(choice, _)| choice.hosts.is_empty()).or_else(|| usable().next());
         all.default = default.map(|(_, config)| config.clone());
+        let without = choices.iter().filter(|choice| choice.config.is_none());
+        all.missing = without.flat_map(|choice| choice.hosts.iter().cloned()).collect();
         all
     }
 
@@ -76,8 +85,12 @@ impl Choices {
 
     fn choose(&self, name: Option<&str>) -> Option<&Arc<ServerConfig>> {
         // rustls gives the name in lower case and without a final dot.
-        let parent = || name?.split_once('.').map(|(_, parent)| parent);
-        let found = name.and_then(|name| self.exact.get(name)).or_else(|| self.wildcard.get(parent()?));
-        found.or(self.default.as_ref())
+        let default = || self.default.as_ref().filter(|_| name.is_none_or(|name| !self.missing.contains(name)));
+        name.and_then(|name| self.named(name)).or_else(default)
+    }
+
+    fn named(&self, name: &str) -> Option<&Arc<ServerConfig>> {
+        let parent = || name.split_once('.').map(|(_, parent)| parent);
+        self.exact.get(name).or_else(|| self.wildcard.get(parent()?))
     }
 }

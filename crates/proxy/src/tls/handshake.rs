@@ -2,19 +2,27 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ServerConfig;
 use rustls::server::{Accepted, Acceptor};
 use tokio::net::TcpStream;
 
 use super::door::Door;
+use super::self_signed;
 use super::stream::{Now, Secured};
+use crate::acme::answer::{Answers, PROTOCOL};
 
 /// How long a handshake may take, from the first byte to the last.
 pub const LIMIT: Duration = Duration::from_secs(10);
 
 /// The first byte of every TLS connection: a handshake record (RFC 8446, 5.1).
 const HANDSHAKE: u8 = 22;
+
+/// A protocol that only cutover's agent offers, beside HTTP: it wants to know who answers behind the listener, also while there is no
+/// certificate yet.
+pub const LOOKING: &[u8] = b"cutover-look";
 
 /// Who is there.
 #[derive(Debug)]
@@ -27,21 +35,32 @@ pub enum Greeted {
     Gone,
 }
 
+/// What is spoken after a handshake.
+enum Then {
+    /// What the listener is for.
+    Serve(Arc<ServerConfig>),
+    /// Nothing: the handshake was the answer.
+    Close(Arc<ServerConfig>),
+}
+
 /// Makes the handshake. The caller limits its time.
-pub async fn greet(door: &Door, tcp: TcpStream) -> Greeted {
+pub async fn greet(door: &Door, answers: &Answers, tcp: TcpStream) -> Greeted {
     let hello = match hello(&tcp).await {
         Ok(Some(hello)) => hello,
         Ok(None) => return Greeted::InTheClear(tcp),
         Err(error) => return failed(&error),
     };
-    let Some(config) = door.choose(hello.accepted.client_hello().server_name()) else {
-        return failed(&"there is no certificate to show");
+    let (config, serves) = match choose(door, answers, &hello.accepted).await {
+        Some(Then::Serve(config)) => (config, true),
+        Some(Then::Close(config)) => (config, false),
+        None => return failed(&"there is no certificate to show"),
     };
     match hello.accepted.into_connection(config) {
         Ok(tls) => {
             let secured = Secured::new(tcp, tls, hello.unfed);
             match poll_fn(|cx| secured.poll_handshake(cx)).await {
-                Ok(()) => Greeted::Secured(Box::new(secured)),
+                Ok(()) if serves => Greeted::Secured(Box::new(secured)),
+                Ok(()) => Greeted::Gone,
                 Err(error) => failed(&error),
             }
         }
@@ -50,6 +69,19 @@ pub async fn greet(door: &Door, tcp: TcpStream) -> Greeted {
             failed(&error)
         }
     }
+}
+
+/// Which certificate is shown. An authority that wants to know whether a name is ours offers nothing but its own protocol.
+async fn choose(door: &Door, answers: &Answers, accepted: &Accepted) -> Option<Then> {
+    let greeting = accepted.client_hello();
+    let name = greeting.server_name();
+    let mut offered = greeting.alpn().into_iter().flatten();
+    if offered.next() == Some(PROTOCOL) && offered.next().is_none() {
+        let answer = answers.for_name(name?).await?;
+        return self_signed::proof(name?, &answer).map(Then::Close);
+    }
+    let looks = || greeting.alpn().is_some_and(|mut offered| offered.any(|protocol| protocol == LOOKING));
+    door.choose(name).or_else(|| self_signed::blank().filter(|_| looks())).map(Then::Serve)
 }
 
 /// Clients come and go, and scanners never stop: nothing of this is worth a line by default.

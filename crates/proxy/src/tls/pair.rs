@@ -93,12 +93,22 @@ pub enum PairError {
 }
 
 impl Pair {
-    /// Reads two files.
+    /// Reads two files, which may be one.
     pub fn read(certificate: &Path, key: &Path) -> Result<Self, PairError> {
-        let chain = chain(certificate)?;
+        let (chain, private) = (read(certificate)?, read(key)?);
+        Self::parse((certificate, &chain), (key, &private))
+    }
+
+    /// Reads what is to become a file with both.
+    pub fn of(pem: &[u8], path: &Path) -> Result<Self, PairError> {
+        Self::parse((path, pem), (path, pem))
+    }
+
+    fn parse((certificate, pem): (&Path, &[u8]), (key, private): (&Path, &[u8])) -> Result<Self, PairError> {
+        let chain = chain(certificate, pem)?;
         let parsed: Vec<X509Certificate<'_>> =
             chain.iter().enumerate().map(|(index, der)| parse(certificate, index, der)).collect::<Result<_, _>>()?;
-        let private = private_key(key)?;
+        let private = private_key(key, private)?;
         let signing = ring::default_provider().key_provider.load_private_key(private);
         let signing = signing.map_err(|_| PairError::BadKey(key.to_owned()))?;
         let matches =
@@ -153,10 +163,9 @@ fn read(path: &Path) -> Result<Vec<u8>, PairError> {
     fs::read(path).map_err(|source| PairError::Read { path: path.to_owned(), source })
 }
 
-fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, PairError> {
-    let pem = read(path)?;
+fn chain(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, PairError> {
     let mut chain = Vec::new();
-    for (index, item) in CertificateDer::pem_slice_iter(&pem).enumerate() {
+    for (index, item) in CertificateDer::pem_slice_iter(pem).enumerate() {
         let why = |error: pem::Error| PairError::Malformed {
             path: path.to_owned(),
             number: index + 1,
@@ -175,10 +184,9 @@ fn parse<'a>(path: &Path, index: usize, der: &'a [u8]) -> Result<X509Certificate
     })
 }
 
-fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, PairError> {
-    let pem = read(path)?;
-    PrivateKeyDer::from_pem_slice(&pem).map_err(|_| {
-        let encrypted = memchr::memmem::find(&pem, b"ENCRYPTED").is_some();
+fn private_key(path: &Path, pem: &[u8]) -> Result<PrivateKeyDer<'static>, PairError> {
+    PrivateKeyDer::from_pem_slice(pem).map_err(|_| {
+        let encrypted = memchr::memmem::find(pem, b"ENCRYPTED").is_some();
         let hint = if encrypted {
             "it is encrypted, and nobody is there to type a password: write it without (openssl pkey -in OLD -out NEW)"
         } else {

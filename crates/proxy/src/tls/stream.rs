@@ -1,16 +1,16 @@
 //! A TLS connection over a socket, without tasks and locks: both directions of it belong to one task.
 //!
 //! rustls keeps the records, this file moves the bytes. What is written goes out before the write is said to be done, so
-//! that no caller has to flush, a stalled client is seen as one, and no more than a few records wait in memory. What is
+//! that no caller has to flush, a stalled peer is seen as one, and no more than a few records wait in memory. What is
 //! read comes through one buffer per worker, in steps larger than rustls would take by itself; only what arrives behind a full
-//! buffer of plain text is kept by the connection.
+//! buffer of plain text is kept by the connection. Clients and instances make no difference here but in who begins.
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice, Read, Write};
 use std::os::fd::AsFd;
 use std::task::{Context, Poll, ready};
 
-use rustls::ServerConnection;
+use rustls::{AlertDescription, Connection};
 use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 
@@ -36,15 +36,17 @@ pub struct Secured {
 
 #[derive(Debug)]
 struct Session {
-    tls: ServerConnection,
+    tls: Connection,
     /// What was received and rustls did not take yet.
     unfed: Vec<u8>,
     /// How much of the write that is being tried went into records already.
     accepted: usize,
-    /// Whether the client was told that nothing more comes.
+    /// Whether the other side was told that nothing more comes.
     closed: bool,
     /// Whether it must not be told so.
     severed: bool,
+    /// The alert by which the other side ended it.
+    alert: Option<AlertDescription>,
 }
 
 /// A socket as rustls wants it: it says `WouldBlock` instead of waiting.
@@ -66,8 +68,9 @@ impl Write for Now<'_> {
 
 impl Secured {
     /// A connection whose handshake has begun. `unfed` is what was received beyond the greeting.
-    pub fn new(tcp: TcpStream, tls: ServerConnection, unfed: Vec<u8>) -> Self {
-        Self { tcp, session: RefCell::new(Session { tls, unfed, accepted: 0, closed: false, severed: false }) }
+    pub fn new(tcp: TcpStream, tls: impl Into<Connection>, unfed: Vec<u8>) -> Self {
+        let session = Session { tls: tls.into(), unfed, accepted: 0, closed: false, severed: false, alert: None };
+        Self { tcp, session: RefCell::new(session) }
     }
 
     /// The connection below.
@@ -80,7 +83,24 @@ impl Secured {
         self.session.borrow().tls.alpn_protocol() == Some(protocol)
     }
 
-    /// The connection will end without a farewell, so that the client does not take what it has for all.
+    /// The alert by which the other side ended the connection, if it did.
+    pub fn alert(&self) -> Option<AlertDescription> {
+        self.session.borrow().alert
+    }
+
+    /// Whether a part of a write went into records that may be on their way, though the write has not come to its end.
+    pub fn is_writing(&self) -> bool {
+        self.session.borrow().accepted > 0
+    }
+
+    /// Whether nothing is left that was received and not read, be it text or a farewell.
+    pub fn is_read_out(&self) -> bool {
+        let session = &mut *self.session.borrow_mut();
+        let would_block = |error: &io::Error| error.kind() == io::ErrorKind::WouldBlock;
+        session.unfed.is_empty() && session.tls.reader().read(&mut [0]).is_err_and(|error| would_block(&error))
+    }
+
+    /// The connection will end without a farewell, so that the other side does not take what it has for all.
     pub fn sever(&self) {
         self.session.borrow_mut().severed = true;
     }
@@ -100,7 +120,7 @@ impl Secured {
         }
     }
 
-    /// Reads plain text. Zero bytes are the client's farewell; an end without one is an error.
+    /// Reads plain text. Zero bytes are the other side's farewell; an end without one is an error.
     pub fn poll_read(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let session = &mut *self.session.borrow_mut();
         loop {
@@ -210,6 +230,9 @@ impl Session {
                 Ok(_) if bytes.is_empty() || taken == 0 => return Ok(()),
                 Ok(_) => {}
                 Err(error) => {
+                    if let rustls::Error::AlertReceived(alert) = error {
+                        self.alert = Some(alert);
+                    }
                     // The alert that says why, if the socket takes it.
                     let _ = self.send(tcp);
                     self.severed = true;
@@ -221,7 +244,7 @@ impl Session {
 }
 
 impl Drop for Secured {
-    /// Says farewell if that is true and costs no wait: a client that is not told cannot tell the end from a cut.
+    /// Says farewell if that is true and costs no wait: a peer that is not told cannot tell the end from a cut.
     fn drop(&mut self) {
         let session = self.session.get_mut();
         let said = session.closed || session.severed || session.tls.is_handshaking();

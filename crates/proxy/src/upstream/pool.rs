@@ -6,14 +6,11 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use rustix::net::RecvFlags;
-use tokio::net::TcpStream;
-
+use super::wire::Wire;
 use crate::live::gate::Admits;
 use crate::live::target::LiveTarget;
 
@@ -34,28 +31,28 @@ struct Shelf {
 
 #[derive(Debug)]
 struct Idle {
-    stream: TcpStream,
+    wire: Wire,
     until: u64,
 }
 
 impl Pool {
     /// Takes a connection on which the instance has not said anything, least of all goodbye. `certain` asks the kernel; else
     /// only what the event loop knows already is used, which is free.
-    pub fn take(&self, target: &LiveTarget, now: u64, certain: bool) -> Option<TcpStream> {
+    pub fn take(&self, target: &LiveTarget, now: u64, certain: bool) -> Option<Wire> {
         let mut shelves = self.shelves.borrow_mut();
         let shelf = shelves.get_mut(&target.serial)?;
         while let Some(idle) = shelf.idle.pop() {
             target.counts.idle.fetch_sub(1, Relaxed);
-            if now < idle.until && quiet(&idle.stream, certain) {
-                return Some(idle.stream);
+            if now < idle.until && idle.wire.is_quiet(certain) {
+                return Some(idle.wire);
             }
         }
         None
     }
 
-    /// Keeps a connection for up to `keep`, unless its target takes nothing more.
-    pub fn put(&self, target: &Arc<LiveTarget>, stream: TcpStream, now: u64, keep: Duration) {
-        if !target.gate.admits(Admits::Named) {
+    /// Keeps a connection for up to `keep`, unless its target takes nothing more, or has said more than it was asked (in TLS perhaps goodbye).
+    pub fn put(&self, target: &Arc<LiveTarget>, wire: Wire, now: u64, keep: Duration) {
+        if !target.gate.admits(Admits::Named) || !wire.is_read_out() {
             return;
         }
         let keep = if keep.is_zero() { u64::MAX } else { u64::try_from(keep.as_millis()).unwrap_or(u64::MAX) };
@@ -63,7 +60,7 @@ impl Pool {
         let shelf = shelves.entry(target.serial).or_insert_with(|| Shelf { target: target.clone(), idle: Vec::new() });
         if shelf.idle.len() < KEPT {
             target.counts.idle.fetch_add(1, Relaxed);
-            shelf.idle.push(Idle { stream, until: now.saturating_add(keep) });
+            shelf.idle.push(Idle { wire, until: now.saturating_add(keep) });
         }
     }
 
@@ -83,21 +80,11 @@ impl Pool {
         let mut kept = 0;
         self.shelves.borrow_mut().retain(|_, shelf| {
             let before = shelf.idle.len();
-            shelf.idle.retain(|idle| now < idle.until && quiet(&idle.stream, false));
+            shelf.idle.retain(|idle| now < idle.until && idle.wire.is_quiet(false));
             shelf.target.counts.idle.fetch_sub((before - shelf.idle.len()) as u64, Relaxed);
             kept += shelf.idle.len();
             !shelf.idle.is_empty()
         });
         kept
     }
-}
-
-/// Whether nothing has arrived on an idle connection, not even its end.
-fn quiet(stream: &TcpStream, certain: bool) -> bool {
-    let would_block = |error: &std::io::Error| error.kind() == std::io::ErrorKind::WouldBlock;
-    if !stream.try_read(&mut [0]).is_err_and(|error| would_block(&error)) {
-        return false;
-    }
-    let peek = || rustix::net::recv(stream.as_fd(), &mut [0u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT).map(drop);
-    !certain || peek() == Err(rustix::io::Errno::WOULDBLOCK)
 }

@@ -85,7 +85,7 @@ async fn secure(
     peer: SocketAddr,
 ) -> Option<Box<Secured>> {
     slot.within(worker.shared.now_ms(), handshake::LIMIT);
-    match guarded(slot, handshake::greet(door, stream)).await {
+    match guarded(slot, handshake::greet(door, &worker.shared.answers, stream)).await {
         Ok(Greeted::Secured(secured)) => Some(secured),
         Ok(Greeted::InTheClear(stream)) => {
             let client = Client::new(worker, Socket::Plain(stream), slot.clone(), peer);

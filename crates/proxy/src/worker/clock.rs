@@ -193,7 +193,7 @@ impl Slot {
 pub async fn tick(worker: Rc<Worker>) {
     loop {
         let now = worker.shared.now_ms();
-        let pending = worker.clock.look(now) + worker.pool.sweep(now);
+        let pending = worker.clock.look(now) + worker.pool.sweep(now) + worker.trunks.sweep(now);
         if pending == 0 {
             worker.clock.asleep.set(true);
             worker.clock.wake.notified().await;

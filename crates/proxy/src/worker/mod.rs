@@ -21,9 +21,12 @@ use cutover_core::Timestamp;
 use cutover_core::spread::mix;
 use tokio::sync::{Notify, mpsc};
 
+use crate::acme::answer::Answers;
 use crate::live::process::ProcessCounts;
 use crate::live::table::{Live, LiveTable};
 use crate::log::Pen;
+use crate::span;
+use crate::upstream::http2::trunks::Trunks;
 use crate::upstream::pool::Pool;
 use clock::Clock;
 use order::Order;
@@ -43,6 +46,8 @@ pub struct Shared {
     pub started: Timestamp,
     /// What each worker counts that belongs to no service.
     pub counts: Box<[ProcessCounts]>,
+    /// What authorities are answered that ask whether a name is ours.
+    pub answers: Answers,
     epoch: Instant,
 }
 
@@ -50,7 +55,8 @@ impl Shared {
     /// For so many workers.
     pub fn new(workers: usize, started: Timestamp) -> Self {
         let counts = (0..workers).map(|_| ProcessCounts::default()).collect();
-        Self { live: Live::new(workers), connections: AtomicU64::new(0), started, counts, epoch: Instant::now() }
+        let (live, connections, answers) = (Live::new(workers), AtomicU64::new(0), Answers::default());
+        Self { live, connections, started, counts, answers, epoch: Instant::now() }
     }
 
     /// Microseconds since the start.
@@ -83,10 +89,14 @@ pub struct Worker {
     pub clock: Clock,
     /// Its idle connections to instances.
     pub pool: Pool,
+    /// Its connections of HTTP/2 to instances.
+    pub trunks: Trunks,
     /// Its spare buffers.
     pub stock: Stock,
     /// Its way into the access logs.
     pub pen: Pen,
+    /// Its way out for spans.
+    pub spans: span::Pen,
     /// Rings when a new table is served. Held requests listen.
     pub changed: Notify,
     /// Whether it finishes what it has and takes nothing new.
@@ -102,8 +112,10 @@ impl Worker {
             index,
             clock: Clock::default(),
             pool: Pool::default(),
+            trunks: Trunks::default(),
             stock: Stock::default(),
             pen: Pen::new(shared.live.logs(), index),
+            spans: span::Pen::new(shared.live.spans(), index),
             changed: Notify::new(),
             quitting: Cell::new(false),
             seen: Cell::new(shared.live.version()),

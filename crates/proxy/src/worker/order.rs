@@ -104,6 +104,7 @@ async fn apply(
         }
     }
     worker.pool.purge(|target| !target.gate.admits(Admits::Named));
+    worker.trunks.purge(|target| !target.gate.admits(Admits::Named));
     worker.changed.notify_waiters();
 }
 

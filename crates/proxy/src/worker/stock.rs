@@ -1,12 +1,19 @@
 //! Spare buffers of one worker. An idle connection holds none, so ten thousand of them cost little.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use crate::http::request::Request;
 use crate::http::response::Response;
 
 /// The size of a read buffer: a whole head fits.
 pub const READ: usize = 16 << 10;
+
+/// The size of a large read buffer: what the kernel passes on at once on a fast network, and four records of TLS.
+pub const WIDE: usize = 64 << 10;
+
+/// How many large ones are lent. They make long bodies cheap while few move; thousands of slow downloads go by the small ones.
+const LENT: usize = 32;
 
 /// How many of each kind are kept.
 const KEPT: usize = 64;
@@ -25,7 +32,7 @@ pub struct Scratch {
     pub sent: Vec<u8>,
     /// What is being written to the client.
     pub out: Vec<u8>,
-    /// A copy of the head as the client sent it, if its request is to be logged.
+    /// A copy of the head as the client sent it, if its request is to be told of.
     pub head: Vec<u8>,
     /// Its `traceparent`, if it has one that is used.
     pub trace: Vec<u8>,
@@ -35,6 +42,9 @@ pub struct Scratch {
 #[derive(Debug, Default)]
 pub struct Stock {
     reads: RefCell<Vec<Vec<u8>>>,
+    wides: RefCell<Vec<Vec<u8>>>,
+    /// Everyone who has a large buffer has this too, however that ends.
+    lent: Rc<()>,
     #[expect(clippy::vec_box, reason = "they are lent as boxes, so that the future of a connection stays small")]
     scratches: RefCell<Vec<Box<Scratch>>>,
     /// Where tunnels read; shared, because nothing stays in it from one step to the next.
@@ -53,6 +63,17 @@ impl Stock {
         if buffer.len() == READ && reads.len() < KEPT {
             reads.push(buffer);
         }
+    }
+
+    /// A buffer of [`WIDE`] bytes, with what counts as having one; none if enough are lent.
+    pub fn wide(&self) -> Option<(Vec<u8>, Rc<()>)> {
+        let bytes = || self.wides.borrow_mut().pop().unwrap_or_else(|| vec![0; WIDE]);
+        (Rc::strong_count(&self.lent) <= LENT).then(|| (bytes(), self.lent.clone()))
+    }
+
+    /// Gives one back.
+    pub fn give_wide(&self, buffer: Vec<u8>) {
+        self.wides.borrow_mut().push(buffer);
     }
 
     /// A scratch space with empty buffers.

@@ -1,18 +1,17 @@
 //! HTTP/2 with the clients that people have, and with one that sees frames.
 
-use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use cutover_core::table::Mode;
-use h2::client::SendRequest;
 use http::Request;
 
-use super::support::LIMIT;
 use super::support::backend::{Backend, field};
+use super::support::h2c::{connect, get, read, run, settled};
 use super::support::proxy::Proxy;
+use super::support::resident;
 use super::support::table::{SERVING, http, id, service};
 use super::support::tls::{Authority, secured};
 
@@ -42,44 +41,6 @@ fn echo() -> Backend {
             }
         }
     })
-}
-
-/// Runs what needs a runtime.
-fn run<T>(task: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let local = tokio::task::LocalSet::new();
-    let limited = async { tokio::time::timeout(LIMIT, task).await.expect("it takes too long") };
-    runtime.block_on(local.run_until(limited))
-}
-
-/// Connects without TLS, as one who knows.
-async fn connect(address: SocketAddr) -> SendRequest<Bytes> {
-    let tcp = tokio::net::TcpStream::connect(address).await.unwrap();
-    let (client, connection) = h2::client::handshake(tcp).await.unwrap();
-    tokio::task::spawn_local(connection);
-    client.ready().await.unwrap()
-}
-
-/// Waits until a condition holds, while the connection goes on.
-async fn settled(condition: impl Fn() -> bool) {
-    while !condition() {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-}
-
-fn get(path: &str) -> Request<()> {
-    Request::get(format!("http://shop.example{path}")).body(()).unwrap()
-}
-
-/// Reads a body to its end, making room as it comes.
-async fn read(mut body: h2::RecvStream) -> Result<Vec<u8>, h2::Error> {
-    let mut all = Vec::new();
-    while let Some(data) = body.data().await {
-        let data = data?;
-        body.flow_control().release_capacity(data.len())?;
-        all.extend_from_slice(&data);
-    }
-    Ok(all)
 }
 
 /// Seen to fail with h2 missing in the protocols that are offered.
@@ -153,7 +114,7 @@ fn there_is_one_reading_and_it_is_that_of_http1() {
         let answer = answer.await.unwrap();
         assert_eq!((answer.status().as_u16(), answer.version()), (200, http::Version::HTTP_2));
         assert_eq!(answer.headers()["x-answer"], "1");
-        assert_eq!(read(answer.into_body()).await.unwrap(), b"hello");
+        assert_eq!(read(&mut answer.into_body()).await.unwrap(), b"hello");
     });
     let expected = "POST /a/%2e/b?c=d HTTP/1.1\r\nhost: shop.example\r\nx-odd: v\r\ncookie: a=1; b=2\r\n\
                     Transfer-Encoding: chunked\r\nConnection: TE\r\nTE: trailers\r\nX-Forwarded-For: 127.0.0.1\r\n\
@@ -184,7 +145,7 @@ fn a_slow_stream_holds_up_no_other_and_one_that_is_given_up_is_dropped() {
         let mut client = connect(proxy.address).await;
         let (slow, _) = client.send_request(get("/slow"), true).unwrap();
         let (quick, _) = client.send_request(get("/"), true).unwrap();
-        assert_eq!(read(quick.await.unwrap().into_body()).await.unwrap(), b"web");
+        assert_eq!(read(&mut quick.await.unwrap().into_body()).await.unwrap(), b"web");
         let (never, mut stream) = client.send_request(get("/never"), true).unwrap();
         settled(|| web.seen().len() == 3).await;
         stream.send_reset(h2::Reason::CANCEL);
@@ -192,7 +153,39 @@ fn a_slow_stream_holds_up_no_other_and_one_that_is_given_up_is_dropped() {
         // The instance learns that nobody waits.
         settled(|| web.open() == 2).await;
         go.send(()).unwrap();
-        assert_eq!(read(slow.await.unwrap().into_body()).await.unwrap(), b"web");
+        assert_eq!(read(&mut slow.await.unwrap().into_body()).await.unwrap(), b"web");
+    });
+}
+
+/// The end of a request may come in a frame of its own, after its content. Seen to fail with that end taken for the end of the client.
+#[test]
+fn a_request_that_ends_by_itself_is_not_given_up() {
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let web = Backend::scripted(move |mut peer| {
+        while let Some(head) = peer.request() {
+            if head.starts_with("POST ") {
+                assert_eq!(peer.conn.exactly(5), b"hello");
+                wait.lock().unwrap().recv().unwrap();
+            }
+            peer.ok("web");
+        }
+    });
+    let proxy = serving(&web);
+    run(async {
+        let mut client = connect(proxy.address).await;
+        let post = Request::post("http://shop.example/").header("content-length", "5").body(()).unwrap();
+        let (slow, mut body) = client.send_request(post, false).unwrap();
+        body.send_data("hello".into(), false).unwrap();
+        settled(|| web.seen().len() == 1).await;
+        body.send_data(Bytes::new(), true).unwrap();
+        // What comes later on the connection is answered: the end has come.
+        for _ in 0..3 {
+            let (quick, _) = client.send_request(get("/"), true).unwrap();
+            assert_eq!(read(&mut quick.await.unwrap().into_body()).await.unwrap(), b"web");
+        }
+        go.send(()).unwrap();
+        assert_eq!(read(&mut slow.await.unwrap().into_body()).await.unwrap(), b"web");
     });
 }
 
@@ -212,18 +205,13 @@ fn a_client_without_room_is_waited_for() {
         let mut client = connect(proxy.address).await;
         let before = resident(proxy.pid());
         let (answer, _) = client.send_request(get("/"), true).unwrap();
-        let body = answer.await.unwrap().into_body();
+        let mut body = answer.await.unwrap().into_body();
         tokio::time::sleep(Duration::from_millis(300)).await;
         let grown = resident(proxy.pid()).saturating_sub(before);
         assert!(grown < 8 << 20, "{grown} bytes are held for a client without room");
-        let all = read(body).await.unwrap();
+        let all = read(&mut body).await.unwrap();
         assert!(all.len() == 32 << 20 && all.iter().all(|byte| *byte == 7));
     });
-}
-
-fn resident(pid: u32) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/statm")).unwrap();
-    status.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
 }
 
 /// Seen to fail with the end of a stream said when the task that serves it ends.
@@ -246,7 +234,7 @@ fn a_cut_answer_does_not_look_whole_and_events_end_as_they_should() {
         let (answer, _) = client.send_request(get("/cut"), true).unwrap();
         // The reset may overtake the head.
         let all = match answer.await {
-            Ok(answer) => read(answer.into_body()).await,
+            Ok(answer) => read(&mut answer.into_body()).await,
             Err(error) => Err(error),
         };
         assert!(all.unwrap_err().is_reset());
@@ -286,7 +274,7 @@ fn a_connection_ends_after_its_streams_when_its_listener_goes() {
         table.services[0].targets[0].mode = Mode::Draining;
         control.publish(&table).await.unwrap();
         go.send(()).unwrap();
-        assert_eq!(read(first.await.unwrap().into_body()).await.unwrap(), b"web");
+        assert_eq!(read(&mut first.await.unwrap().into_body()).await.unwrap(), b"web");
         let ended = connection.await.unwrap();
         assert!(
             ended.as_ref().is_ok() || ended.as_ref().is_err_and(|error| error.reason() == Some(h2::Reason::NO_ERROR)),

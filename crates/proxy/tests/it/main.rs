@@ -5,15 +5,21 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the message")]
 
+mod acme;
 mod answers;
 mod body;
+mod carried;
 mod control;
 mod drain;
+mod h2c;
+mod h2c_life;
 mod headers;
 mod hold;
 mod http2;
 mod http2_strict;
 mod ident;
+mod instance_tls;
+mod instance_tls_bad;
 mod limits;
 mod log;
 mod metrics;
@@ -23,6 +29,8 @@ mod process;
 mod retry;
 mod routing;
 mod rules;
+mod slow;
+mod spans;
 mod spread;
 mod streams;
 mod strict;
@@ -30,8 +38,10 @@ mod support;
 mod tcp;
 mod tls;
 mod tls_life;
+mod unix;
 mod upgrade;
 mod waits;
+mod websocket_h2;
 
 /// Not a test: the process that the tests start. It is this same program, called with a state directory in its environment.
 #[test]

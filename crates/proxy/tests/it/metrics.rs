@@ -12,12 +12,14 @@ use super::support::proxy::Proxy;
 use super::support::table::{SERVING, http, name, service};
 use super::support::{comes_to, free_address};
 
-fn metrics(address: SocketAddr, services: &[&str]) -> Listener {
+/// A listener where the counters of these services are read.
+pub fn metrics(address: SocketAddr, services: &[&str]) -> Listener {
     let traffic = Traffic::Metrics { services: services.iter().map(|service| name(service)).collect() };
     Listener { address, traffic, identities: vec![] }
 }
 
-fn scrape(address: SocketAddr, accept: &str) -> String {
+/// Reads them.
+pub fn scrape(address: SocketAddr, accept: &str) -> String {
     let mut conn = Conn::to(address);
     let answer = conn.get_with("/metrics", &format!("Accept: {accept}\r\n"));
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -27,7 +29,7 @@ fn scrape(address: SocketAddr, accept: &str) -> String {
 }
 
 /// The value of a series; zero if it is not told.
-fn value(text: &str, series: &str) -> f64 {
+pub fn value(text: &str, series: &str) -> f64 {
     text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok()).unwrap_or(0.0)
 }
 

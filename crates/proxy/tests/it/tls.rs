@@ -11,7 +11,7 @@ use super::support::backend::Backend;
 use super::support::client::Conn;
 use super::support::proxy::Proxy;
 use super::support::table::{SERVING, http, routes, service, tcp};
-use super::support::tls::{Authority, secured};
+use super::support::tls::{Authority, blind, secured};
 use super::support::{free_address, until};
 
 /// A proxy with one service by TLS for `shop.example`.
@@ -50,51 +50,6 @@ fn the_name_that_is_asked_for_chooses_the_certificate() {
     ] {
         assert_eq!(shown(host), expected.der(), "{host}");
     }
-}
-
-/// A client that believes everybody.
-fn blind() -> std::sync::Arc<rustls::ClientConfig> {
-    use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-    use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-    use rustls::{DigitallySignedStruct, Error, SignatureScheme};
-
-    #[derive(Debug)]
-    struct Anybody;
-    impl ServerCertVerifier for Anybody {
-        fn verify_server_cert(
-            &self,
-            _: &CertificateDer<'_>,
-            _: &[CertificateDer<'_>],
-            _: &ServerName<'_>,
-            _: &[u8],
-            _: UnixTime,
-        ) -> Result<ServerCertVerified, Error> {
-            Ok(ServerCertVerified::assertion())
-        }
-        fn verify_tls12_signature(
-            &self,
-            _: &[u8],
-            _: &CertificateDer<'_>,
-            _: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, Error> {
-            Ok(HandshakeSignatureValid::assertion())
-        }
-        fn verify_tls13_signature(
-            &self,
-            _: &[u8],
-            _: &CertificateDer<'_>,
-            _: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, Error> {
-            Ok(HandshakeSignatureValid::assertion())
-        }
-        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-            rustls::crypto::ring::default_provider().signature_verification_algorithms.supported_schemes()
-        }
-    }
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let config = config.dangerous().with_custom_certificate_verifier(std::sync::Arc::new(Anybody));
-    std::sync::Arc::new(config.with_no_client_auth())
 }
 
 /// Seen to fail with `X-Forwarded-Proto` left at `http`, and with the instance's own HSTS written beside ours.

@@ -38,17 +38,19 @@ impl Encoder {
         }))
     }
 
-    /// Takes what has come, and appends to `out` what the client can be sent of it, as a chunk; with `last` also the end of the
-    /// body.
-    pub fn pass(&mut self, plain: &[u8], last: bool, out: &mut Vec<u8>) -> io::Result<()> {
-        let coded = if last { self.finish(plain)? } else { self.flush(plain)? };
+    /// Takes what has come, and appends to `out` what the client can be sent of it, as a chunk; with the lines of trailers, which may be none,
+    /// also the end of the body.
+    pub fn pass(&mut self, plain: &[u8], trailers: Option<&[u8]>, out: &mut Vec<u8>) -> io::Result<()> {
+        let coded = if trailers.is_some() { self.finish(plain)? } else { self.flush(plain)? };
         if !coded.is_empty() {
             write!(out, "{:x}\r\n", coded.len())?;
             out.extend_from_slice(&coded);
             out.extend_from_slice(b"\r\n");
         }
-        if last {
-            out.extend_from_slice(b"0\r\n\r\n");
+        if let Some(lines) = trailers {
+            for piece in [b"0\r\n", lines, b"\r\n"] {
+                out.extend_from_slice(piece);
+            }
         }
         Ok(())
     }

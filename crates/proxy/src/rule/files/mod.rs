@@ -17,6 +17,8 @@ use cutover_core::rules::{Files, Missing};
 
 pub use condition::Asked;
 pub use open::{Encodings, Found, Miss, open};
+#[cfg(any(test, fuzzing))]
+pub use path::file as file_of;
 pub use send::send;
 
 use crate::http::field::members;

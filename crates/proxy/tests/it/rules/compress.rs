@@ -149,3 +149,29 @@ fn an_answer_that_breaks_off_does_so_compressed_too() {
     assert!(!answer.ends_with(b"0\r\n\r\n"), "it was ended as if it were whole");
     assert_eq!(proxy.service("web").failed, 1);
 }
+
+/// Seen to fail with the trailers of what is compressed left out.
+#[test]
+fn trailers_stand_behind_what_is_compressed() {
+    let web = Backend::scripted(|mut peer| {
+        while peer.request().is_some() {
+            peer.conn.send("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n");
+            peer.conn.send("5\r\nhello\r\n0\r\nX-Sum: 7\r\nSet-Cookie: a=b\r\n\r\n");
+        }
+    });
+    let proxy = serving(&web, compressing());
+    let mut conn = proxy.connect();
+    conn.send("GET / HTTP/1.1\r\nHost: test\r\nAccept-Encoding: zstd\r\n\r\n");
+    assert!(conn.head().contains("\r\nContent-Encoding: zstd\r\n"));
+    let mut body = Vec::new();
+    loop {
+        let size = usize::from_str_radix(&conn.line(), 16).unwrap();
+        if size == 0 {
+            break;
+        }
+        body.extend(conn.exactly(size));
+        conn.line();
+    }
+    assert_eq!(plain(Some("zstd"), &body), b"hello");
+    assert_eq!([conn.line(), conn.line()], ["X-Sum: 7", ""]);
+}

@@ -104,7 +104,8 @@ impl Conn {
             let seen = String::from_utf8_lossy(&self.unread).into_owned();
             assert!(self.more(), "closed before the end of a head; so far: {seen:?}");
         };
-        String::from_utf8(self.unread.drain(..end).collect()).unwrap()
+        let head: Vec<u8> = self.unread.drain(..end).collect();
+        String::from_utf8_lossy(&head).into_owned()
     }
 
     /// Reads a chunk; none at the end of the body, after which trailers are dropped.
@@ -155,6 +156,12 @@ impl Conn {
             None => self.stream.read_to_end(&mut self.unread)?,
         };
         Ok(std::mem::take(&mut self.unread))
+    }
+
+    /// Reads until the other side ends, in whichever way.
+    pub fn rest_or_end(&mut self) -> Vec<u8> {
+        while self.stream.read_to_end(&mut self.unread).is_err_and(|error| error.kind() == ErrorKind::Interrupted) {}
+        std::mem::take(&mut self.unread)
     }
 
     /// Whether the other side has closed: without waiting.

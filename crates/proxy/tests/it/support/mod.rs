@@ -2,7 +2,11 @@
 
 pub mod backend;
 pub mod client;
+pub mod h2c;
+pub mod pebble;
+pub mod plug;
 pub mod proxy;
+pub mod sheath;
 pub mod table;
 pub mod tls;
 
@@ -37,14 +41,20 @@ pub fn comes_to<T: PartialEq + std::fmt::Debug>(expected: T, mut value: impl FnM
 }
 
 /// An address of the loopback that nobody listens on. Not one of those that the kernel gives to outgoing connections: another
-/// test's client could have it by the time it is used.
+/// test's client could have it by the time it is used; nor of those that other tests begin their instances on.
 pub fn free_address() -> SocketAddr {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
         let number = std::process::id() * 101 + NEXT.fetch_add(1, Relaxed);
-        let port = u16::try_from(10_000 + number % 20_000).unwrap();
+        let port = u16::try_from(10_000 + number % 5_000).unwrap();
         if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
             return listener.local_addr().unwrap();
         }
     }
+}
+
+/// How much memory a process has in use, in bytes.
+pub fn resident(pid: u32) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/statm")).unwrap();
+    status.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use cutover_core::spread::Spread;
-use cutover_core::table::{Balance, Hold, Limits, Listener, Mode, Route, Service, Table, Target, Traffic};
+use cutover_core::table::{Balance, Hold, Limits, Listener, Mode, Protocol, Route, Service, Table, Target, Traffic};
 use cutover_core::trail::Trail;
 use cutover_core::{Generation, InstanceId, ReleaseNo, ServiceName};
 
@@ -26,6 +26,9 @@ pub fn service(service: &str, targets: &[(&str, SocketAddr, Mode)]) -> Service {
         instance: id(instance),
         address: *address,
         mode: *mode,
+        protocol: Protocol::default(),
+        tls: None,
+        socket: None,
     };
     Service {
         name: name(service),

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use cutover_core::table::Listener;
-use cutover_core::tls::{CertificateFrom, Identity, TlsVersion};
+use cutover_core::table::{Listener, Service};
+use cutover_core::tls::{CertificateFrom, Identity, InstanceTls, ShownFiles, TlsVersion};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -79,6 +79,13 @@ impl Authority {
         self.write(file, params)
     }
 
+    /// Its own certificate, as one for a server.
+    pub fn own(&self) -> Files {
+        let files = Files { certificate: self.ca(), key: self.dir().join("ca.key") };
+        std::fs::write(&files.key, self.issuer.key().serialize_pem()).unwrap();
+        files
+    }
+
     fn write(&self, file: &str, params: CertificateParams) -> Files {
         let key = KeyPair::generate().unwrap();
         let signed = params.signed_by(&key, &self.issuer).unwrap();
@@ -92,6 +99,11 @@ impl Authority {
             std::fs::rename(&new, path).unwrap();
         }
         files
+    }
+
+    /// How instances are spoken to that have certificates of this authority.
+    pub fn to_instances(&self) -> InstanceTls {
+        InstanceTls { ca_file: Some(self.ca()), ..InstanceTls::default() }
     }
 
     /// A client that believes in this authority.
@@ -110,6 +122,12 @@ impl Files {
         CertificateDer::from_pem_file(&self.certificate).unwrap().to_vec()
     }
 
+    /// As instances are shown it.
+    pub fn shown(&self) -> Option<ShownFiles> {
+        let Self { certificate, key } = self.clone();
+        Some(ShownFiles { certificate, key })
+    }
+
     /// As a table has it.
     pub fn identity(&self, service: &str, hosts: &[&str]) -> Identity {
         let Self { certificate, key } = self.clone();
@@ -120,6 +138,57 @@ impl Files {
             minimum: TlsVersion::V12,
         }
     }
+}
+
+/// A client that believes everybody.
+pub fn blind() -> Arc<ClientConfig> {
+    use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+    use rustls::pki_types::UnixTime;
+    use rustls::{DigitallySignedStruct, Error, SignatureScheme};
+
+    #[derive(Debug)]
+    struct Anybody;
+    impl ServerCertVerifier for Anybody {
+        fn verify_server_cert(
+            &self,
+            _: &CertificateDer<'_>,
+            _: &[CertificateDer<'_>],
+            _: &ServerName<'_>,
+            _: &[u8],
+            _: UnixTime,
+        ) -> Result<ServerCertVerified, Error> {
+            Ok(ServerCertVerified::assertion())
+        }
+        fn verify_tls12_signature(
+            &self,
+            _: &[u8],
+            _: &CertificateDer<'_>,
+            _: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            Ok(HandshakeSignatureValid::assertion())
+        }
+        fn verify_tls13_signature(
+            &self,
+            _: &[u8],
+            _: &CertificateDer<'_>,
+            _: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            Ok(HandshakeSignatureValid::assertion())
+        }
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            rustls::crypto::ring::default_provider().signature_verification_algorithms.supported_schemes()
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.dangerous().with_custom_certificate_verifier(Arc::new(Anybody));
+    Arc::new(config.with_no_client_auth())
+}
+
+/// The same service with TLS to its instances.
+pub fn to_instances(mut service: Service, tls: &InstanceTls) -> Service {
+    service.targets.iter_mut().for_each(|target| target.tls = Some(Box::new(tls.clone())));
+    service
 }
 
 /// The same listener with TLS.
