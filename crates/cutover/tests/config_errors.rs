@@ -201,6 +201,8 @@ fn the_route() {
         "listen = 80\naccess_log = { file = \"a.log\", format = \"${status\" }",
         "listen = 80\neject = { failures = 0, back_off = \"1m\", longest = \"10s\" }",
         "listen = 80\ntcp = true\nsticky = true\nrequest_id = true",
+        "listen = 80\nprotocol = \"h2\"",
+        "listen = 80\ntcp = true\nprotocol = \"h2c\"",
     ];
     let cases = cases.map(|case| {
         format!("command = [\"./server\", \"{{port}}\"]\nready = {{ tcp = true }}\n[service.web.route]\n{case}")
@@ -222,6 +224,117 @@ fn tls() {
         format!("{head}tcp = true\ntls = {{ {good}, redirect = 80, hsts = \"1d\" }}"),
     ];
     snapshot!(transcript(&cases.each_ref().map(String::as_str)));
+}
+
+#[test]
+fn unix_sockets() {
+    let route = "ready = { tcp = true }\nroute = { listen = 80 }";
+    let own = "command = [\"./server\", \"{socket}\"]\n";
+    let cases = [
+        format!("{own}{route}"),
+        format!("{own}socket = \"/tmp/web.sock\"\n{route}"),
+        format!("{own}socket = \"/tmp/{{instance}}-{{port}}.sock\"\n{route}"),
+        format!("{own}socket = \"/tmp/{}/{{instance}}.sock\"\n{route}", "long/".repeat(20)),
+        format!("{own}socket = \"/nowhere/{{instance}}.sock\"\n{route}"),
+        format!("{own}socket = \"/tmp/{{instance}}.sock\"\nports = [8081, 8082]\n{route}"),
+        format!("command = [\"./server\", \"{{port}}\"]\nsocket = \"/tmp/{{instance}}.sock\"\n{route}"),
+        format!("command = [\"./server\"]\nsocket = \"/tmp/{{instance}}.sock\"\n{route}"),
+        format!("image = \"shop/web\"\nport = 80\nsocket = \"/tmp/{{instance}}.sock\"\n{route}"),
+        format!(
+            "{own}socket = \"/tmp/{{instance}}.sock\"\nready = {{ tcp = true }}\n[service.web.route]\nlisten = 80\n\
+             instance_tls = {{ ca_file = \"web.pem\" }}"
+        ),
+        format!(
+            "{own}socket = \"/tmp/{{instance}}.sock\"\nready = {{ tcp = true }}\n\
+             route = {{ nginx = {{ file = \"/etc/nginx/web.conf\", upstream = \"web\" }} }}"
+        ),
+        format!("{own}socket = \"/tmp/{{instance}}.sock\"\n{route}"),
+    ];
+    snapshot!(transcript(&cases.each_ref().map(String::as_str)));
+}
+
+#[test]
+fn tls_to_instances() {
+    let head = "command = [\"./server\", \"{port}\"]\nready = { tcp = true }\n[service.web.route]\nlisten = 80\n";
+    let cases = [
+        "instance_tls = true",
+        "instance_tls = { ca_file = \"missing.pem\" }",
+        "instance_tls = { ca_file = \".env\", name = \"web.internal\" }",
+        "instance_tls = { ca_file = \"web.pem\", name = \"a b\" }",
+        "instance_tls = { ca_file = \"web.pem\", certificate = \"web.pem\" }",
+        "instance_tls = { ca_file = \"web.pem\", certificate = \"web.pem\", key = \".env\" }",
+        "instance_tls = { ca_file = \"web.pem\", certificate = \"missing.pem\", key = \"web.key\" }",
+        "instance_tls = { ca = \"web.pem\", cert_file = \"web.pem\", key_file = \"web.key\", verify = false }",
+        "protocol = \"h2c\"\ninstance_tls = { ca_file = \"web.pem\" }",
+        "tcp = true\ninstance_tls = { ca_file = \"web.pem\" }",
+        "nginx = { file = \"/etc/nginx/web.conf\", upstream = \"web\" }\ninstance_tls = { ca_file = \"web.pem\" }",
+        "protocol = \"h2\"\ninstance_tls = { ca_file = \"web.pem\", certificate = \"web.pem\", key = \"web.key\" }",
+    ];
+    let cases = cases.map(|case| format!("{head}{case}"));
+    snapshot!(transcript(&cases.each_ref().map(String::as_str)));
+}
+
+/// The certificate that instances are shown must be good for them, too.
+#[test]
+fn what_instances_are_shown_is_looked_at() {
+    let folder = Folder::new();
+    let said = |name: &str| {
+        let tls = format!("ca_file = \"web.pem\", certificate = \"{name}.pem\", key = \"{name}.key\"");
+        let route = format!("[service.web.route]\nlisten = 80\ninstance_tls = {{ {tls} }}");
+        shown(&folder, format!("{HEAD}command = [\"./server\", \"{{port}}\"]\nready = {{ tcp = true }}\n{route}"), None)
+    };
+    folder.certificate("expired", &["a"], -1);
+    let expired = said("expired");
+    assert!(expired.contains("instance_tls.certificate: the certificate expired on 20"), "{expired}");
+    assert!(expired.contains("no instance would accept it"), "{expired}");
+    folder.certificate("soon", &["a"], 20);
+    let soon = said("soon");
+    assert!(soon.starts_with("warning: ") && soon.contains("the certificate expires on"), "{soon}");
+    assert_eq!(said("web"), "");
+}
+
+#[test]
+fn certificates_by_acme() {
+    let head = "command = [\"./server\", \"{port}\"]\nready = { tcp = true }\n[service.web.route]\nlisten = 443\n";
+    let named = format!("{head}hosts = [\"shop.example.com\"]\n");
+    let cases = [
+        format!("{head}tls = {{ acme = true }}"),
+        format!("{head}tcp = true\ntls = {{ acme = true }}"),
+        format!("{head}hosts = [\"*.example.com\", \"10.0.0.1\", \"shop.example.com\"]\ntls = {{ acme = true }}"),
+        format!("{named}tls = {{ acme = true, certificate = \"web.pem\", key = \"web.key\" }}"),
+        format!("{named}tls = {{ acme = \"yes\" }}"),
+        format!("{named}tls = {{ acme = false }}"),
+        format!("{named}tls = {{ acme = {{ directory = \"http://ca/dir\", staging = true, email = \"ops\" }} }}"),
+        format!("{named}tls = {{ acme = {{ challenge = \"dns-01\", ca_file = \".env\", eab_kid = \"me\" }} }}"),
+        format!(
+            "{named}tls = {{ acme = {{ server = \"https://ca/dir\", eab_key = \"secret\", ca_file = \"missing.pem\" }} }}"
+        ),
+    ];
+    snapshot!(transcript(&cases.each_ref().map(String::as_str)));
+}
+
+/// Something may pass the authority's port on, so it is only a word.
+#[test]
+fn an_authority_asks_at_ports_of_its_own() {
+    let folder = Folder::new();
+    let said = |tls: &str| {
+        let route = format!("[service.web.route]\nlisten = 8443\nhosts = [\"shop.example.com\"]\ntls = {{ {tls} }}");
+        shown(&folder, format!("{HEAD}command = [\"./server\", \"{{port}}\"]\nready = {{ tcp = true }}\n{route}"), None)
+    };
+    let by = |what: &str| said(what).replace('\n', " ");
+    assert!(by("acme = true").contains(
+        "warning: cutover.toml:8:16: service.web.route.tls.acme: by tls-alpn-01 the authority asks at port 443"
+    ));
+    assert!(
+        by("acme = true, redirect = 8080")
+            .contains("by http-01 the authority asks at port 80, and the proxy answers at port 8080")
+    );
+    assert_eq!(by("acme = true, redirect = 80"), "");
+    assert_eq!(
+        by("acme = { directory = \"https://ca/dir\" }"),
+        "",
+        "who has an authority of his own knows where it asks"
+    );
 }
 
 /// What clients would mind is said before anything has changed.
@@ -269,6 +382,11 @@ fn the_gate() {
         "command = [\"missing\"]",
         "tcp = true\nwarm_up = { requests = 0 }",
         "path = \"/healthz\"",
+        "grpc = \"shop.Cart\"",
+        "tcp = true\ngrpc_service = \"shop.Cart\"",
+        "grpc = true\nstatus = 200",
+        "within = \"5s\"\n[service.web.route]\nlisten = 80\nprotocol = \"h2c\"",
+        "grpc = true\nwarm_up = { requests = 5 }\n[service.web.route]\nlisten = 80\nprotocol = \"h2c\"",
     ];
     let cases = cases.map(|case| format!("command = [\"./server\"]\n[service.web.ready]\n{case}"));
     snapshot!(transcript(&cases.each_ref().map(String::as_str)));

@@ -13,7 +13,7 @@ use cutover_core::pin::PinBy;
 use cutover_core::rule::verdict::Bounds;
 use cutover_core::spec::{Check, MetricSource, Ports, ProxyRoute, RouteKind, ServiceSpec, Strategy};
 use cutover_core::spread::HashBy;
-use cutover_core::table::Balance;
+use cutover_core::table::{Balance, Protocol};
 
 const SMALL: &str = "project = \"shop\"\n[service.web]\ncommand = [\"./server\"]\n";
 
@@ -134,6 +134,47 @@ fn addresses_and_paths_have_one_form() {
 }
 
 #[test]
+fn instances_of_http2_are_asked_by_tcp_unless_it_is_said_how() {
+    let folder = Folder::new();
+    let web = format!("{SMALL}[service.web.route]\nlisten = 80\n");
+    assert_eq!(proxy(&one(&folder, &web, None)).protocol, Protocol::Http1);
+    let h2c = format!("{web}protocol = \"h2c\"\n");
+    let spec = one(&folder, &h2c, None);
+    assert_eq!((proxy(&spec).protocol, spec.ready.check), (Protocol::H2c, Check::Tcp));
+    for (lines, service) in [("grpc = true", ""), ("grpc = true\ngrpc_service = \"shop.Cart\"", "shop.Cart")] {
+        let spec = one(&folder, &format!("{h2c}[service.web.ready]\n{lines}\n"), None);
+        assert_eq!(spec.ready.check, Check::Grpc { service: service.to_owned() });
+    }
+}
+
+#[test]
+fn a_socket_is_a_path_of_each_instance() {
+    let folder = Folder::new();
+    let text = "project = \"shop\"\n[service.web]\ncommand = [\"./server\", \"{socket}\"]\nsocket = \"run/{release}/{instance}\"\n";
+    let config = folder.load(format!("{text}ready = {{ tcp = true }}\nroute = {{ listen = 80 }}"), None).unwrap();
+    let process = config.services[0].run.process().unwrap();
+    let instance = "web.r7.i12".parse().unwrap();
+    assert_eq!(process.socket_of(&instance), Some(folder.path().join("run/7/web.r7.i12")));
+}
+
+#[test]
+fn tls_to_instances_has_absolute_paths_and_goes_with_either_protocol() {
+    use cutover_core::tls::{InstanceTls, ShownFiles};
+    let folder = Folder::new();
+    let route = |lines: &str| proxy(&one(&folder, &format!("{SMALL}[service.web.route]\nlisten = 80\n{lines}"), None));
+    assert_eq!(route("").instance_tls, None);
+    let read = route("instance_tls = { ca_file = \"web.pem\" }");
+    let ca_file = Some(folder.path().join("web.pem"));
+    let expected = InstanceTls { ca_file, ..InstanceTls::default() };
+    assert_eq!((read.protocol, read.instance_tls), (Protocol::Http1, Some(Box::new(expected.clone()))));
+    let names = "ca_file = \"web.pem\", name = \"web.internal\", certificate = \"./web.pem\", key = \"web.key\"";
+    let read = route(&format!("protocol = \"h2\"\ninstance_tls = {{ {names} }}"));
+    let shown = ShownFiles { certificate: folder.path().join("web.pem"), key: folder.path().join("web.key") };
+    let expected = InstanceTls { name: Some("web.internal".to_owned()), shown: Some(shown), ..expected };
+    assert_eq!((read.protocol, read.instance_tls), (Protocol::H2c, Some(Box::new(expected))));
+}
+
+#[test]
 fn tls_has_absolute_paths_and_what_goes_with_them() {
     use cutover_core::tls::{CertificateFrom, TlsSpec, TlsVersion};
     let folder = Folder::new();
@@ -150,6 +191,49 @@ fn tls_has_absolute_paths_and_what_goes_with_them() {
     let redirect = Some("0.0.0.0:80".parse().unwrap());
     let hsts = Some(Duration::from_secs(365 * 86_400));
     assert_eq!(all, TlsSpec { minimum: TlsVersion::V13, redirect, hsts, ..plain });
+}
+
+#[test]
+fn certificates_by_acme_have_an_authority_and_a_challenge() {
+    use cutover_core::acme::{Authority, Binding, Challenge};
+    use cutover_core::tls::CertificateFrom;
+    let folder = Folder::new();
+    let acme = |tls: &str| {
+        let route = "[service.web.route]\nlisten = 443\nhosts = [\"shop.example.com\"]";
+        let spec = one(&folder, &format!("{SMALL}{route}\n[service.web.route.tls]\n{tls}"), None);
+        match proxy(&spec).tls.unwrap().from {
+            CertificateFrom::Acme(authority) => *authority,
+            other => panic!("{other:?}"),
+        }
+    };
+    let plain = Authority {
+        directory: Authority::LETS_ENCRYPT.to_owned(),
+        email: None,
+        ca_file: None,
+        store: None,
+        challenge: Challenge::TlsAlpn01,
+        binding: None,
+    };
+    assert_eq!(acme("acme = true"), plain);
+    let by_http = Authority { challenge: Challenge::Http01, ..plain.clone() };
+    assert_eq!(acme("acme = {}\nredirect = 80"), by_http);
+    assert_eq!(acme("acme = { challenge = \"tls-alpn-01\" }\nredirect = 80"), plain);
+    let staging = Authority { directory: Authority::LETS_ENCRYPT_STAGING.to_owned(), ..plain.clone() };
+    assert_eq!(acme("acme = { staging = true }"), staging);
+    let all = acme(
+        "[service.web.route.tls.acme]\ndirectory = \"https://ca.example/dir\"\nemail = \"ops@example.com\"\nca_file = \"web.pem\"\n\
+         store = \"acme\"\nchallenge = \"http-01\"\neab_kid = \"me\"\neab_key_file = \"eab.key\"",
+    );
+    let path = |name: &str| folder.path().join(name);
+    let expected = Authority {
+        directory: "https://ca.example/dir".to_owned(),
+        email: Some("ops@example.com".to_owned()),
+        ca_file: Some(path("web.pem")),
+        store: Some(path("acme")),
+        challenge: Challenge::Http01,
+        binding: Some(Binding { kid: "me".to_owned(), key_file: path("eab.key") }),
+    };
+    assert_eq!(all, expected);
 }
 
 #[test]
@@ -252,6 +336,7 @@ fn a_hook_has_a_limit() {
 
 /// A small file with one more line in one of its tables, in place of the line for the same key.
 fn with(section: &Section, key: &str, line: &str) -> String {
+    const ACME: &str = "service.NAME.route.tls.acme";
     const OF_CONTAINERS: &[&str] = &["network", "container", "health", "build", "login"];
     let of_container = OF_CONTAINERS.iter().any(|name| section.path == format!("service.NAME.{name}"))
         || (section.path == "service.NAME" && ["pull", "publish_on"].contains(&key));
@@ -261,16 +346,21 @@ fn with(section: &Section, key: &str, line: &str) -> String {
             true => ("service.NAME", "image", "port = 80\nimage = \"shop/web\""),
             false => ("service.NAME", "command", "command = [\"./server\", \"{port}\"]"),
         },
-        ("service.NAME.route", "listen", "listen = 80"),
+        match section.path == ACME {
+            true => ("service.NAME.route", "listen", "listen = 443\nhosts = [\"shop.example.com\"]"),
+            false => ("service.NAME.route", "listen", "listen = 80"),
+        },
     ];
     const NGINX: &str = "service.NAME.route.nginx";
     const TLS: &str = "service.NAME.route.tls";
+    const INSTANCE_TLS: &str = "service.NAME.route.instance_tls";
     const METRIC: &str = "service.NAME.rollout.metric.NAME";
     const ROLLOUT: &str = "service.NAME.rollout";
     let needed = [
         ("service.NAME.network", "name", "name = \"shop\""),
         ("accessory.NAME", "image", "image = \"db\""),
         ("service.NAME.route.access_log", "file", "file = \"access.log\""),
+        ("service.NAME.route.spans", "endpoint", "endpoint = \"https://collector\""),
         ("service.NAME.hooks.before_start", "command", "command = [\"./server\"]"),
         ("notify.NAME", "kind", "kind = \"command\""),
         ("notify.NAME", "command", "command = [\"./server\"]"),
@@ -292,8 +382,18 @@ fn with(section: &Section, key: &str, line: &str) -> String {
             _ => ("service.NAME.route.access", "allow", "allow = []"),
         },
         (NGINX, "file", "file = \"/etc/nginx/conf.d/web.conf\""),
-        (TLS, "certificate", "certificate = \"web.pem\""),
-        (TLS, "key", "key = \"web.key\""),
+        (TLS, "certificate", if key == "acme" { "hsts = \"1d\"" } else { "certificate = \"web.pem\"" }),
+        (TLS, "key", if key == "acme" { "" } else { "key = \"web.key\"" }),
+        match key {
+            "certificate" => (INSTANCE_TLS, "key", "key = \"web.key\""),
+            "key" => (INSTANCE_TLS, "certificate", "certificate = \"web.pem\""),
+            _ => (INSTANCE_TLS, "ca_file", "ca_file = \"web.pem\""),
+        },
+        match key {
+            "eab_kid" => (ACME, "eab_key_file", "eab_key_file = \"eab.key\""),
+            "eab_key_file" => (ACME, "eab_kid", "eab_kid = \"me\""),
+            _ => (ACME, "email", "email = \"ops@example.com\""),
+        },
         match key {
             "variable" | "down" | "sites" => (NGINX, "file", "file = \"/etc/nginx/conf.d/web.conf\""),
             "value" => (NGINX, "variable", "variable = \"service_url\""),

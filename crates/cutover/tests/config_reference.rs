@@ -49,6 +49,7 @@ fn the_pieces_on_other_pages_load() {
         let text = std::fs::read_to_string(page_named(page)).unwrap();
         let text = text.replace("/etc/letsencrypt/live/shop.example.com/fullchain.pem", "web.pem");
         let text = text.replace("/etc/letsencrypt/live/shop.example.com/privkey.pem", "web.key");
+        let text = text.replace("/etc/cutover/internal-ca.pem", "web.pem").replace("/etc/cutover/proxy.", "web.");
         let blocks: Vec<&str> = text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
         assert!(!blocks.is_empty(), "{page} has examples");
         // Where nginx is meant, more has to stand around a piece: those are left out.
@@ -57,7 +58,12 @@ fn the_pieces_on_other_pages_load() {
             folder.file("orders-per-minute.sh", "#!/bin/true\n");
             let program = folder.path().join("orders-per-minute.sh");
             std::fs::set_permissions(program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-            let own = "[service.web]\ncommand = [\"./server\", \"{port}\"]\n";
+            let command = if block.starts_with("[service.web]\ncommand = ") {
+                ""
+            } else {
+                "command = [\"./server\", \"{port}\"]\n"
+            };
+            let own = &format!("[service.web]\n{command}");
             let block = if block.starts_with("[service.web]\n") {
                 block.replacen("[service.web]\n", own, 1)
             } else {

@@ -3,6 +3,7 @@
 mod docker_support;
 
 use cutover_testkit::host::Host;
+use docker_support::place::Network;
 use docker_support::{busybox, docker};
 
 /// A project whose database is a busybox that keeps a file in a volume.
@@ -103,4 +104,33 @@ fn nothing_is_deployed_before_its_accessories_are_ready() {
     assert!(!told.stderr.contains("hush-hush") && !told.stdout.contains("hush-hush"), "a secret is shown");
     assert!(shop.host.status().services.is_empty(), "it was deployed all the same");
     assert_eq!(shop.container("web"), "", "what depends on it was started");
+}
+
+/// A database that is reached by two networks, and whose port on the host a stranger has.
+#[test]
+fn an_accessory_is_in_all_its_networks_and_a_port_that_is_taken_is_said_by_whom() {
+    let (first, second) = (Network::made(), Network::made());
+    let shop = Shop::new();
+    let stranger = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = stranger.local_addr().expect("its address").port();
+    let with = |publish: &str| {
+        let networks = format!("network = {{ name = \"{}\" }}\nnetworks = [\"{}\"]\n", first.name, second.name);
+        let text = std::fs::read_to_string(shop.host.config()).expect("the configuration");
+        text.replace("port = 5432\n", &format!("port = 5432\n{networks}{publish}"))
+    };
+    let taken = with(&format!("publish = [\"127.0.0.1:{port}:5432\"]\n"));
+    let free = with("");
+    std::fs::write(shop.host.config(), taken).expect("the configuration");
+    shop.host.run(&["accessory", "up"]).expect(1).says(&["did not start", &format!("port {port} is held by ")]);
+    docker(&["rm", "--force", &format!("{}-db", shop.project)]);
+    drop(stranger);
+    std::fs::write(shop.host.config(), free).expect("the configuration");
+    shop.host.done(&["accessory", "up"]);
+    let networks = docker(&[
+        "inspect",
+        "--format",
+        "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}",
+        &shop.container("db"),
+    ]);
+    assert!(networks.contains(&first.name) && networks.contains(&second.name), "{networks}");
 }

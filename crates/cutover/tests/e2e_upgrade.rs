@@ -1,6 +1,10 @@
 //! The proxy is replaced by `cutover proxy upgrade`, while strict clients use it and deployments go on.
 
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use cutover::runtime::process::identity::ProcessId;
 use cutover_core::machine::Event;
@@ -145,6 +149,116 @@ fn a_proxy_whose_program_was_replaced_is_named() {
     let told = host.done(&["proxy", "upgrade"]).says(&["is the proxy after"]);
     assert!(told.stderr.is_empty(), "{}", told.stderr);
     assert_eq!(host.status().proxy.and_then(|proxy| proxy.outdated), None);
+}
+
+/// Every counter and histogram that Prometheus would read.
+fn counters(address: &str) -> BTreeMap<String, f64> {
+    let mut stream = TcpStream::connect(address).expect("somebody tells");
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").expect("it is asked");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("it is told");
+    assert!(text.starts_with("HTTP/1.1 200 "), "{text}");
+    let series = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.rsplit_once(' '));
+    let grows = |name: &str| {
+        let name = name.split('{').next().unwrap_or_default();
+        ["_total", "_bucket", "_count", "_sum"].iter().any(|end| name.ends_with(end))
+    };
+    let series = series.filter(|(name, _)| grows(name));
+    series.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?))).collect()
+}
+
+/// Meant to fail with counters that begin anew in the successor.
+#[test]
+fn what_prometheus_reads_goes_on() {
+    let host = Host::new(env!("CARGO_BIN_EXE_cutover"));
+    let address = format!("127.0.0.1:{}", host.another_port());
+    host.configure(&App { route: format!("metrics = \"{address}\""), ..App::default() });
+    host.done(&["deploy"]);
+    let meter = host.meter(Load { sse: 2, websockets: 2, ..host.load(200.0) });
+    answers(&meter, 50);
+    let mut before = counters(&address);
+    let mut grown = |what: &str| {
+        let now = counters(&address);
+        for (series, was) in &before {
+            let is = now.get(series).copied().unwrap_or(0.0);
+            assert!(is >= *was, "{what}, {series} went from {was} to {is}");
+        }
+        before = now;
+        before["cutover_requests_total{service=\"sample\",code=\"2xx\"}"]
+    };
+    for _ in 0..3 {
+        let asked = grown("before an upgrade");
+        host.done(&UPGRADE);
+        grown("right behind an upgrade");
+        answers(&meter, 50);
+        assert!(grown("some requests later") >= asked + 40.0, "what both count is told");
+    }
+    host.clean_report(meter);
+    grown("when the load is over");
+}
+
+/// Takes whatever is posted, and keeps it.
+fn receiver() -> (String, Arc<Mutex<Vec<u8>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let ours = seen.clone();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let ours = ours.clone();
+            std::thread::spawn(move || {
+                let (mut buffer, mut post) = ([0; 16 << 10], Vec::new());
+                while let Ok(count @ 1..) = stream.read(&mut buffer) {
+                    post.extend_from_slice(&buffer[..count]);
+                    let text = String::from_utf8_lossy(&post).to_lowercase();
+                    let Some((head, _)) = text.split_once("\r\n\r\n") else { continue };
+                    let length =
+                        head.split_once("content-length: ").and_then(|(_, rest)| rest.lines().next()?.parse().ok());
+                    let end = post.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(0) + 4;
+                    if post.len() < end + length.unwrap_or(0_usize) {
+                        continue;
+                    }
+                    ours.lock().expect("nobody panicked").append(&mut post);
+                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+                }
+            });
+        }
+    });
+    (address, seen)
+}
+
+/// From the configuration to the receiver, over an upgrade; and no command shows what is sent along. Meant to fail with the headers in the table.
+#[test]
+fn spans_arrive_from_both_processes_and_their_key_is_shown_nowhere() {
+    let (host, (address, seen)) = (Host::new(env!("CARGO_BIN_EXE_cutover")), receiver());
+    std::fs::write(host.root().join("collector.headers"), "Authorization: Bearer hunter2\n").expect("write the key");
+    let spans = format!("spans = {{ endpoint = \"http://{address}\", headers_file = \"collector.headers\" }}");
+    host.configure(&App { route: spans, ..App::default() });
+    for command in [&["check"][..], &["plan"], &["deploy"], &["--json", "status"], &["history"], &["plan"]] {
+        let told = host.done(command);
+        assert!(!format!("{}{}", told.stdout, told.stderr).contains("hunter2"), "{command:?} shows it");
+    }
+    let post = |marker: &str| {
+        let request = format!("GET /{marker} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        let mut stream = TcpStream::connect(host.address()).expect("it serves");
+        stream.write_all(request.as_bytes()).expect("it is asked");
+        stream.read_to_end(&mut Vec::new()).expect("it answers");
+        until(&format!("the span of /{marker} arrives"), || {
+            let seen = seen.lock().expect("nobody panicked");
+            seen.windows(marker.len()).any(|part| part == marker.as_bytes()).then_some(())
+        });
+    };
+    post("before-the-upgrade");
+    host.done(&UPGRADE);
+    post("behind-the-upgrade");
+    let seen = String::from_utf8_lossy(&seen.lock().expect("nobody panicked")).into_owned();
+    for part in ["POST /v1/traces HTTP/1.1", "Bearer hunter2", "cutover.service", "sample.r1.i1"] {
+        assert!(seen.contains(part), "{part:?} is not sent");
+    }
+    for entry in std::fs::read_dir(host.state()).expect("its state").flatten().filter(|entry| entry.path().is_file()) {
+        let bytes = std::fs::read(entry.path()).unwrap_or_default();
+        assert!(!String::from_utf8_lossy(&bytes).contains("hunter2"), "it lies in {:?}", entry.path());
+    }
 }
 
 fn sample(binary: &Path) -> Vec<String> {

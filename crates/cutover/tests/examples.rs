@@ -1,4 +1,4 @@
-//! The five examples, brought up and deployed as their READMEs say, with strict clients on them: nginx points once at cutover's proxy, or cutover
+//! The examples, brought up and deployed as their READMEs say, with strict clients on them: nginx points once at cutover's proxy, or cutover
 //! switches that nginx.
 //!
 //! One at a time: each is a whole set-up, and two of them beside each other only slow both down.
@@ -7,13 +7,14 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Mutex, PoisonError};
 
 use cutover_meter::{Load, Meter, Report, Running};
-use cutover_testkit::host::{answers, until};
+use cutover_testkit::host::{answers, free_port, until};
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
@@ -67,14 +68,13 @@ impl Example {
         let folder =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(kind.folder).canonicalize().unwrap();
         let name = format!("{}-{}-{}", kind.folder, std::process::id(), &mode.name()[..1]);
-        let taken: Vec<TcpListener> =
-            (0..kind.ports.len() + 2).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-        let ports: Vec<u16> = taken.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
-        drop(taken);
+        let ports: Vec<u16> = (0..kind.ports.len() + 2).map(|_| free_port()).collect();
         let (own, app) = ports.split_at(kind.ports.len());
         let mut variables: Vec<(String, String)> =
             kind.ports.iter().zip(own).map(|(name, port)| ((*name).to_owned(), port.to_string())).collect();
-        let binary = Path::new(env!("CARGO_BIN_EXE_cutover"));
+        // cargo xtask soak names the one that it built as users get it.
+        let given = std::env::var_os("CUTOVER");
+        let binary = given.as_deref().map_or(Path::new(env!("CARGO_BIN_EXE_cutover")), Path::new);
         let mut set = |name: &str, value: String| variables.push((name.to_owned(), value));
         set("EXAMPLE", name);
         set("MODE", mode.name().to_owned());
@@ -363,4 +363,67 @@ fn docker_hub_ports() {
 #[ignore = "takes a minute, and is part of `cargo xtask soak --part examples`"]
 fn docker_hub_ports_with_reloads() {
     goes_through_its_paces(&DOCKER_HUB_PORTS, Mode::Reload);
+}
+
+const DOCKER_HUB_OWN: Kind = Kind {
+    folder: "docker-hub-own",
+    ports: &["HTTPS_PORT", "HTTP_PORT", "ACME_PORT", "ACME_ADMIN_PORT", "REGISTRY_PORT"],
+    app_ports: false,
+    ledger: None,
+    websockets: 0,
+    few_places: false,
+    events: false,
+};
+
+/// No nginx at all. The meter does not speak TLS: curl is the client here, and believes nobody but the example's authority.
+#[test]
+fn docker_hub_own() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let example = Example::up(&DOCKER_HUB_OWN, Mode::Proxy);
+    let root = example.folder.join(".run").join(example.variable("EXAMPLE")).join("root.pem");
+    let curl = |arguments: &[&str]| {
+        let mut command = Command::new("curl");
+        command.args(["-sS", "-i", "--max-time", "20", "--cacert"]).arg(&root).args(arguments);
+        let output = command.output().unwrap();
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    };
+    let site = format!("https://localhost:{}/", example.port);
+    let is_served = |said: &str| said.contains(" 200 ") || said.contains(" 200\r");
+    until("there is a certificate", || is_served(&curl(&[&site])).then_some(()));
+    let plain = format!("http://localhost:{}/privacy/", example.variable("HTTP_PORT"));
+    let page = curl(&["-L", &plain]);
+    assert!(page.contains(" 308 ") && page.contains("the proxy's own"), "{page}");
+    let (done, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        let _finally = Finally(&done);
+        for keeps in [true, false] {
+            let (curl, done, asked, site) = (&curl, &done, &asked, &site);
+            scope.spawn(move || {
+                // Either many requests on one connection, or a connection for each.
+                let many = vec![site.as_str(); if keeps { 20 } else { 1 }];
+                while !done.load(SeqCst) {
+                    let said = curl(&many);
+                    let served = said.lines().filter(|line| line.starts_with("HTTP/") && line.contains(" 200")).count();
+                    assert_eq!(served, many.len(), "{said}");
+                    asked.fetch_add(served, SeqCst);
+                }
+            });
+        }
+        for (release, live) in [("2", true), ("3", false)] {
+            let before = asked.load(SeqCst);
+            assert_eq!(example.tries("deploy", &[release]).0, live, "release {release}");
+            until("the load goes on", || (asked.load(SeqCst) > before + 50).then_some(()));
+        }
+        example.says("cutover", &["rollback"]);
+        assert!(curl(&[&site]).contains("x-sample-release: 1"), "{}", curl(&[&site]));
+    });
+}
+
+/// Ends the load also when an assertion fails.
+struct Finally<'a>(&'a AtomicBool);
+
+impl Drop for Finally<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, SeqCst);
+    }
 }

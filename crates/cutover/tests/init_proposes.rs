@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io::Read;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use cutover::config::{Config, Surroundings, load_in};
 use cutover::init::{InitError, Proposal, propose, write};
 use cutover_core::spec::Check;
+use cutover_testkit::host::free_port;
 
 struct Folder(tempfile::TempDir);
 
@@ -62,7 +63,7 @@ fn run(program: &str, arguments: &[&str], dir: &Path) {
 /// Starts the first service as an instance would be, and waits until its port accepts a connection.
 fn assert_listens(config: &Config, folder: &Folder) {
     let process = &config.services[0].run.process().unwrap();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let artifact = process.artifact.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
     let words: Vec<String> = process
         .command

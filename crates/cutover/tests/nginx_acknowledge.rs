@@ -135,8 +135,14 @@ fn table(host: &Host, nginx: &Nginx, generation: u64, new: &Side, old: &Side) ->
         advertise: None,
         access_log: None,
     };
-    let target =
-        |side: &Side, mode| Target { instance: side.instance(), address: ([127, 0, 0, 1], side.port).into(), mode };
+    let target = |side: &Side, mode| Target {
+        instance: side.instance(),
+        address: ([127, 0, 0, 1], side.port).into(),
+        mode,
+        protocol: Default::default(),
+        tls: None,
+        socket: None,
+    };
     let targets = vec![target(old, Mode::Draining), target(new, Mode::Serving { weight: 1 })];
     let service = Service {
         name: name.clone(),

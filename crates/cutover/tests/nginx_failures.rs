@@ -50,7 +50,7 @@ fn what_nginx_refuses_is_taken_back_and_its_own_words_are_shown() {
     assert_eq!(status_of(&host, "/"), Some(200));
 }
 
-/// Seen to fail without the look at nginx's state before the write: the release was blamed.
+/// Seen to fail without the look at what nginx says once the old content is back: the release was blamed.
 #[test]
 fn a_configuration_that_somebody_else_broke_is_left_as_it_is() {
     let host = host();

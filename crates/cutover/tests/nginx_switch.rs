@@ -177,6 +177,44 @@ fn two_ports(host: &Host) -> [u16; 2] {
     [host.another_port(), host.another_port()]
 }
 
+/// The share of a canary is the weights in the upstream, one reload for each step; behind it, all are alike again.
+#[test]
+fn a_canary_has_its_share_and_nothing_is_lost() {
+    let host = host();
+    let nginx = Nginx::prepare(&host, &Conf { http: &including(&host), server: PASS });
+    let file = nginx.write("app.conf", "upstream app { server 127.0.0.1:1; }\n");
+    nginx.run();
+    let more = "strategy = \"canary\"\nsteps = [\"10% for 10m\", \"40% for 10m\", \"100%\"]".to_owned();
+    let url = format!("http://{}/", host.address());
+    let route = nginx.route(&file, &format!("upstream = \"app\"\nurl = {url:?}"));
+    configure(&host, &App { replicas: 2, more, ..App::default() }, &route);
+    host.done(&["deploy"]);
+    let before = nginx.reloads();
+    let meter = host.meter(Load { reused: 0, peek: 0, fresh: 8, sse: 2, websockets: 2, ..host.load(300.0) });
+    let of_the_new = || {
+        let report = meter.snapshot();
+        let new = report.releases.iter().find(|release| release.name == "2").map_or(0, |r| r.span.answers);
+        (new, report.requests.answered)
+    };
+    host.build("2");
+    meter.allow_releases(&["1", "2"]);
+    let deploying = host.begin(&["deploy"]);
+    until("the canary is in use", || (of_the_new().0 > 0).then_some(()));
+    let begun = of_the_new();
+    answers(&meter, 3000);
+    let now = of_the_new();
+    let (new, all) = (now.0 - begun.0, now.1 - begun.1);
+    let share = 100.0 * new as f64 / all as f64;
+    assert!((share - 10.0).abs() < 2.0, "{new} of {all} answers are {share:.1} %");
+    assert_eq!(nginx.reloads() - before, 1);
+    host.done(&["promote"]);
+    deploying.wait().expect(0);
+    meter.expect_release("2");
+    answers(&meter, 20);
+    host.clean_report(meter);
+    assert!(!nginx.read("app.conf").contains("weight"), "{}", nginx.read("app.conf"));
+}
+
 /// It passes every probe, and nginx passes on what it answers: only the access log tells. Meant to fail with the old release's lines
 /// counted for the new one, and without the log.
 #[test]

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use cutover::engine::port::{ProbeTarget, Prober};
 use cutover::probe::NetProber;
 use cutover_core::spec::Check;
+use cutover_testkit::host::free_port;
 
 /// A php-fpm of the test's own.
 struct Fpm {
@@ -22,7 +23,7 @@ impl Fpm {
     fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path().display();
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let config = format!(
             "[global]\nerror_log = {at}/log\npid = {at}/pid\n[www]\nuser = root\ngroup = root\nlisten = {address}\n\
              pm = static\npm.max_children = 2\nping.path = /ping\ncatch_workers_output = yes\n"
@@ -53,7 +54,8 @@ impl Fpm {
     async fn probe(&self, script: &str, query: &str, body: Option<&str>) -> Result<(), String> {
         let (script, query, body) = (script.to_owned(), query.to_owned(), body.map(str::to_owned));
         let check = Check::FastCgi { script, query, status: (200, 399), body };
-        let target = ProbeTarget { instance: "web.r1.i1".parse().unwrap(), address: self.address };
+        let target =
+            ProbeTarget { instance: "web.r1.i1".parse().unwrap(), address: self.address, tls: None, socket: None };
         NetProber.probe(&check, &target, Duration::from_secs(10)).await
     }
 }
@@ -95,7 +97,7 @@ async fn what_is_not_fastcgi_is_told() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let check = Check::FastCgi { script: "/ping".into(), query: String::new(), status: (200, 399), body: None };
-    let target = ProbeTarget { instance: "web.r1.i1".parse().unwrap(), address };
+    let target = ProbeTarget { instance: "web.r1.i1".parse().unwrap(), address, tls: None, socket: None };
     let answers = std::thread::spawn(move || {
         use std::io::{Read, Write};
         let mut stream = listener.accept().unwrap().0;

@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 const LIMIT: Duration = Duration::from_secs(5);
 
 fn at(address: SocketAddr) -> ProbeTarget {
-    ProbeTarget { instance: "web.r7.i12".parse().unwrap(), address }
+    ProbeTarget { instance: "web.r7.i12".parse().unwrap(), address, tls: None, socket: None }
 }
 
 fn http(path: &str, status: (u16, u16), body: Option<&str>) -> Check {
@@ -86,6 +86,34 @@ async fn http_passes_by_status_and_asks_as_told() {
     let asked = asked.lock().unwrap()[0].to_lowercase();
     assert!(asked.starts_with("get /healthz?deep=1 http/1.1\r\n"), "{asked}");
     assert!(asked.contains("host: shop.example.com\r\n") && asked.contains("x-probe: yes\r\n"), "{asked}");
+}
+
+/// On a unix socket, too; the address of such an instance means nothing. Seen to fail with the address asked.
+#[tokio::test]
+async fn an_instance_on_a_socket_is_asked_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("web.r7.i12");
+    let target = ProbeTarget { socket: Some(path.clone()), ..at(nobody()) };
+    let asks = |check: Check| {
+        let target = target.clone();
+        async move { NetProber.probe(&check, &target, LIMIT).await }
+    };
+    assert_eq!(asks(Check::Tcp).await, Err("there is no such socket yet".to_owned()));
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut part = [0; 4096];
+                while let Ok(1..) = stream.read(&mut part).await {
+                    let _ = stream.write_all(answer("204 No Content", "").as_bytes()).await;
+                }
+            });
+        }
+    });
+    assert_eq!(asks(Check::Tcp).await, Ok(()));
+    assert_eq!(asks(http("/healthz", (200, 204), None)).await, Ok(()));
+    let script = format!("test $CUTOVER_SOCKET = {0} && test $CUTOVER_ADDRESS = unix:{0}", path.display());
+    assert_eq!(asks(Check::Command(words(&script))).await, Ok(()));
 }
 
 #[tokio::test]

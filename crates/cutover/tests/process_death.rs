@@ -115,6 +115,7 @@ async fn a_reused_number_is_not_taken_for_ours() {
             supervisor: main,
             main,
             port: 20_000,
+            socket: None,
         };
         durable::write(&dir.record(), &record).unwrap();
         assert_eq!(within("an exit", world.runtime.exited(&record.instance)).await, Exit::Unknown);

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use cutover::engine::port::{Exit, Runtime, RuntimeError, StartOrder};
 use cutover::runtime::process::identity::ProcessId;
 use cutover_core::spec::{Ports, StopSpec};
+use cutover_testkit::host::free_port;
 use process_support::*;
 
 /// Broken on purpose: `{port}` not replaced.
@@ -175,7 +176,7 @@ async fn a_running_instance_is_not_forgotten() {
 async fn fixed_ports_are_given_out_once_and_a_refusal_says_who_has_them() {
     let world = World::new();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let free = free_port();
     let ports = Ports::Fixed(vec![taken.local_addr().unwrap().port(), free]);
     let first = order("web.r1.i1", process_spec(&ports));
     assert_eq!(world.start(&first).await.port(), free);

@@ -101,7 +101,10 @@ fn a_seed_goes_the_same_way_each_time() {
 /// The seeds that once broke something, each another mistake.
 #[test]
 fn what_was_once_broken_stays_mended() {
-    let once = [8, 16, 18, 21, 32, 57, 70, 146, 183, 185, 186, 617, 2047, 4987, 9903, 11814, 14769, 18961, 36914, 1704];
+    let once = [
+        8, 16, 18, 21, 32, 57, 70, 146, 183, 185, 186, 617, 2047, 4987, 9903, 11814, 14769, 18961, 36914, 1704, 5149,
+        13472, 19664, 37838, 40643, 50590, 51740, 73256, 94697,
+    ];
     for seed in once {
         simulate(seed).unwrap_or_else(|broken| panic!("{broken}"));
     }

@@ -6,7 +6,7 @@ use cutover_testkit::seed::Seed;
 use cutover_testkit::sweep::{Swept, one_fault, run, two_faults};
 
 /// Every so manyth pair of a call and a fault: all of them take minutes, and are for `simulate --sweep 1`.
-const STRIDE: usize = 5;
+const STRIDE: usize = 11;
 
 fn nothing_found(swept: &Swept) {
     let list: Vec<String> =

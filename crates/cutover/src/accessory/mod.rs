@@ -24,7 +24,7 @@ pub use self::decide::{Action, Found, bring_up};
 use crate::engine::port::{ProbeTarget, Prober, Progress};
 use crate::image::Images;
 use crate::probe::NetProber;
-use crate::runtime::docker::{self, neighbour};
+use crate::runtime::docker::{self, neighbour, start_neighbour};
 
 /// `project/name`.
 const ACCESSORY: &str = "cutover.accessory";
@@ -67,8 +67,7 @@ impl Accessories {
             (Action::Start, Some(found)) => found.container,
             _ => self.create(spec, progress).await?,
         };
-        let started = self.docker.start_container(&container, None).await;
-        started.map_err(|error| Failure::because(format!("could not start {}", spec.name), &error))?;
+        start_neighbour(&self.docker, &container_name(spec), &spec.container, &instance(spec)).await?;
         self.until_ready(spec, &container).await?;
         Ok(action)
     }
@@ -124,9 +123,9 @@ impl Accessories {
             let name = Some(RestartPolicyNameEnum::UNLESS_STOPPED);
             host.restart_policy = Some(RestartPolicy { name, maximum_retry_count: None });
         }
-        let options = CreateContainerOptionsBuilder::default().name(&format!("{}-{}", spec.project, spec.name)).build();
+        let options = CreateContainerOptionsBuilder::default().name(&container_name(spec)).build();
         let made = self.docker.create_container(Some(options), body).await;
-        let made = made.map_err(|error| Failure::because(format!("the engine did not make {}", spec.name), &error))?;
+        let made = made.map_err(|error| docker::refused(format!("the engine did not make {}", spec.name), &error))?;
         Ok(made.id)
     }
 
@@ -139,9 +138,7 @@ impl Accessories {
             };
             if begun.elapsed() > spec.ready.within {
                 let summary = format!("{} was not ready within {:?}: {last}", spec.name, spec.ready.within);
-                return Err(
-                    Failure::new(summary).hint(format!("`docker logs {}-{}` may say why", spec.project, spec.name))
-                );
+                return Err(Failure::new(summary).hint(format!("`docker logs {}` may say why", container_name(spec))));
             }
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         }
@@ -154,7 +151,7 @@ impl Accessories {
         let state = seen.state.clone().unwrap_or_default();
         if state.running != Some(true) {
             let code = state.exit_code.unwrap_or_default();
-            let hint = format!("`docker logs {}-{}` may say why", spec.project, spec.name);
+            let hint = format!("`docker logs {}` may say why", container_name(spec));
             return Err(Failure::new(format!("{} exited with status {code}", spec.name)).hint(hint));
         }
         if spec.ready.check == Check::Health {
@@ -165,7 +162,7 @@ impl Accessories {
                 .ok_or_else(|| health.map_or("no health check".to_owned(), |h| h.to_string())));
         }
         let address: SocketAddr = docker::address_of(&seen, &spec.container)?;
-        let target = ProbeTarget { instance: instance(spec), address };
+        let target = ProbeTarget { instance: instance(spec), address, tls: None, socket: None };
         Ok(NetProber.probe(&spec.ready.check, &target, spec.ready.timeout).await)
     }
 }
@@ -196,6 +193,10 @@ fn digest(spec: &AccessorySpec, salt: &str) -> String {
 fn salt() -> String {
     use std::hash::{BuildHasher, RandomState};
     format!("{:016x}", RandomState::new().hash_one(std::process::id()))
+}
+
+fn container_name(spec: &AccessorySpec) -> String {
+    format!("{}-{}", spec.project, spec.name)
 }
 
 /// Probes speak of instances; this is its only one.

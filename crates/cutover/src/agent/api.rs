@@ -139,6 +139,9 @@ pub struct InstanceStatus {
     pub restarts: u32,
     /// Its own address.
     pub address: Option<SocketAddr>,
+    /// The unix socket on which it listens in place of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub socket: Option<PathBuf>,
     /// Its process.
     pub pid: Option<u32>,
     /// Its share of new requests, in percent.

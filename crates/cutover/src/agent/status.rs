@@ -1,7 +1,7 @@
 //! Puts the status together: what is known, beside what the proxy and the machine say right now.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cutover_core::machine::{Down, Duty, Instance, ServiceState};
@@ -108,6 +108,11 @@ impl Agent {
         Some(state.at_work()? + waits)
     }
 
+    fn socket_of(&self, instance: &InstanceId) -> Option<PathBuf> {
+        let release = self.engine.ledger().view().release(&instance.service, instance.release)?;
+        release.spec.run.process()?.socket_of(instance)
+    }
+
     fn service_status(
         &self,
         state: &ServiceState,
@@ -126,7 +131,7 @@ impl Agent {
             project: release.as_ref().map(|release| release.spec.project.clone()).unwrap_or_default(),
             live: state.live,
             address: release.and_then(|release| release.spec.route.as_ref().map(address)),
-            instances: instances(state, stats, pids),
+            instances: instances(state, stats, pids, |id| self.socket_of(id)),
             deployment: state.deployment.clone(),
             at_work: self.at_work(state),
             progress: self.engine.progress(&state.name),
@@ -177,7 +182,12 @@ fn note(entry: &Entry) -> String {
     )
 }
 
-fn instances(state: &ServiceState, stats: &Stats, pids: &BTreeMap<InstanceId, u32>) -> Vec<InstanceStatus> {
+fn instances(
+    state: &ServiceState,
+    stats: &Stats,
+    pids: &BTreeMap<InstanceId, u32>,
+    socket_of: impl Fn(&InstanceId) -> Option<PathBuf>,
+) -> Vec<InstanceStatus> {
     let weight = |mode: Option<Mode>| if let Some(Mode::Serving { weight }) = mode { f64::from(weight) } else { 0.0 };
     let total: f64 = state.instances.values().map(|instance| weight(instance.mode())).sum();
     let present = state.instances.iter().filter(|(_, instance)| instance.duty != Duty::Gone);
@@ -190,6 +200,7 @@ fn instances(state: &ServiceState, stats: &Stats, pids: &BTreeMap<InstanceId, u3
                 down: instance.down.clone(),
                 restarts: instance.attempt,
                 address: instance.address,
+                socket: socket_of(id),
                 pid: pids.get(id).copied(),
                 share: if total > 0.0 { weight(instance.mode()) / total * 100.0 } else { 0.0 },
                 in_flight: counters.map_or(0, |c| c.in_flight),

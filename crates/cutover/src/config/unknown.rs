@@ -42,7 +42,7 @@ impl Check<'_> {
             _ => return,
         };
         match key.form {
-            Form::Table | Form::Hook => self.descend(table, section.below(key.name)),
+            Form::Table | Form::Hook | Form::TrueOrTable => self.descend(table, section.below(key.name)),
             // Under an environment the services have the same keys as above.
             Form::Tables(_) => {
                 let path = format!("{}.NAME", key.name);
@@ -124,6 +124,23 @@ fn synonym(word: &str, path: &str) -> Option<&'static str> {
         "service.NAME.route" => {
             &[("host", "hosts"), ("domain", "hosts"), ("domains", "hosts"), ("port", "listen"), ("prefix", "path")]
         }
+        "service.NAME.route.tls" => &[("letsencrypt", "acme"), ("auto", "acme"), ("cert", "certificate")],
+        "service.NAME.route.instance_tls" => &[
+            ("ca", "ca_file"),
+            ("cert", "certificate"),
+            ("cert_file", "certificate"),
+            ("key_file", "key"),
+            ("sni", "name"),
+        ],
+        "service.NAME.route.tls.acme" => &[
+            ("url", "directory"),
+            ("server", "directory"),
+            ("ca", "directory"),
+            ("contact", "email"),
+            ("mail", "email"),
+            ("storage", "store"),
+            ("eab_key", "eab_key_file"),
+        ],
         "service.NAME.route.redirect" => {
             &[("path", "from"), ("target", "to"), ("code", "status"), ("permanent", "status")]
         }

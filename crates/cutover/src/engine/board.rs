@@ -5,9 +5,9 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use cutover_core::machine::{self, ServiceState};
-use cutover_core::spec::RouteSpec;
+use cutover_core::spec::{ProxyRoute, RouteSpec};
 use cutover_core::table::{Front, Hold, Service, Table};
-use cutover_core::{Generation, ServiceName};
+use cutover_core::{Generation, InstanceId, Release, ServiceName};
 use tokio::sync::Mutex;
 
 use super::ledger::{Ledger, View};
@@ -106,7 +106,11 @@ impl Board {
         let routes: Vec<(&ServiceState, Option<&RouteSpec>)> =
             view.services.values().map(|state| (state, route(&view, state))).collect();
         let generation = Generation(view.last_seq + self.identity.starts);
-        machine::table(generation, &routes, Some(&self.identity.token), &hold)
+        let mut table = machine::table(generation, &routes, Some(&self.identity.token), &hold);
+        table.speak(|instance| own_route(&view, instance).map(|route| route.protocol).unwrap_or_default());
+        table.plug(|instance| own_release(&view, instance)?.spec.run.process()?.socket_of(instance));
+        table.secure(|instance| own_route(&view, instance)?.instance_tls.clone());
+        table
     }
 
     /// The generation that the router last acknowledged to us.
@@ -129,4 +133,13 @@ impl Board {
 fn route<'a>(view: &'a View, state: &ServiceState) -> Option<&'a RouteSpec> {
     let release = view.releases.get(&(state.name.clone(), state.routed?))?;
     release.spec.route.as_ref()
+}
+
+/// The route of an instance's own release, whichever release's is in force: it says how the instance is spoken to.
+fn own_route<'a>(view: &'a View, instance: &InstanceId) -> Option<&'a ProxyRoute> {
+    own_release(view, instance)?.spec.route.as_ref()?.proxy()
+}
+
+fn own_release<'a>(view: &'a View, instance: &InstanceId) -> Option<&'a Release> {
+    view.releases.get(&(instance.service.clone(), instance.release)).map(|release| &**release)
 }

@@ -266,6 +266,7 @@ impl Parts {
         let same = self.ledger.view().releases_with(service, |kept| kept.same_as(spec, fingerprint_now));
         let mut plan =
             plan::deploy(&state, Desired { spec, fingerprint: fingerprint_now, same: &same, again, together })?;
+        self.world.runtime.can_start(&spec.run).await.map_err(|failure| preflight(service, &failure))?;
         plan.notes.extend(self.check_memory(&state, spec).await?);
         if let Some(route) = &spec.route {
             self.check_route(service, route).await?;

@@ -30,6 +30,8 @@ pub struct Ledger {
 struct Decided {
     records: Vec<Record>,
     view: View,
+    /// Whether somebody began to write it. If that was cut short, a later failure does not say that nothing of it happened.
+    begun: bool,
 }
 
 /// What is known now.
@@ -146,18 +148,23 @@ impl Ledger {
             records.push(record);
         }
         if !records.is_empty() {
-            *decided = Some(Decided { records: records.clone(), view });
+            *decided = Some(Decided { records: records.clone(), view, begun: false });
             self.finish(&mut decided).await?;
         }
         Ok(records)
     }
 
-    /// Makes durable what was decided, and shows its effect. An error means that nothing of it happened.
+    /// Makes durable what was decided, and shows its effect. An error means that nothing of it happened, or that this is not known: then
+    /// it stays, and nothing else is decided before it is.
     async fn finish(&self, decided: &mut Option<Decided>) -> Result<(), JournalError> {
-        let Some(Decided { records, .. }) = &*decided else { return Ok(()) };
+        let Some(Decided { records, begun, .. }) = decided else { return Ok(()) };
+        let was_cut_short = std::mem::replace(begun, true);
         let written = self.journal.append(records).await;
         self.note_trouble(written.as_ref().err());
-        let Some(Decided { records, view }) = decided.take() else { return Ok(()) };
+        if was_cut_short {
+            written.clone()?;
+        }
+        let Some(Decided { records, view, .. }) = decided.take() else { return Ok(()) };
         written?;
         self.view_mut().adopt(view);
         for record in &records {

@@ -1,13 +1,14 @@
 //! One GET, over HTTP or HTTPS with the certificates of this machine. Redirects are not followed.
 
 use bytes::Bytes;
+use cutover_core::failure::reasons;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::header::{ACCEPT, USER_AGENT};
 use hyper::{Request, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 
-use crate::notify::{connector, reasons};
+use crate::notify::connector;
 
 /// The largest answer that is read.
 const LARGEST: usize = 64 << 10;

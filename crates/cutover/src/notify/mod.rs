@@ -16,4 +16,4 @@ mod sink;
 mod trial;
 
 pub use deliver::Notifier;
-pub(crate) use sink::{connector, reasons};
+pub(crate) use sink::connector;

@@ -23,8 +23,9 @@ pub(crate) mod output;
 /// Runs a command as a probe.
 pub async fn check(words: &[String], at: &ProbeTarget, within: Duration) -> Result<(), String> {
     let variables = [
-        ("CUTOVER_ADDRESS", at.address.to_string()),
-        ("CUTOVER_PORT", at.address.port().to_string()),
+        ("CUTOVER_ADDRESS", at.place()),
+        ("CUTOVER_PORT", if at.socket.is_some() { String::new() } else { at.address.port().to_string() }),
+        ("CUTOVER_SOCKET", socket(at)),
         ("CUTOVER_RELEASE", at.instance.release.to_string()),
         ("CUTOVER_INSTANCE", at.instance.to_string()),
     ];
@@ -39,11 +40,17 @@ pub async fn check(words: &[String], at: &ProbeTarget, within: Duration) -> Resu
 /// Runs the smoke command.
 pub async fn smoke(words: &[String], at: &ProbeTarget, within: Duration) -> Result<(), SmokeFailure> {
     let variables = [
-        ("CUTOVER_PREVIEW_URL", format!("http://{}", at.address)),
+        ("CUTOVER_PREVIEW_URL", at.url()),
+        ("CUTOVER_SOCKET", socket(at)),
         ("CUTOVER_SERVICE", at.instance.service.to_string()),
         ("CUTOVER_RELEASE", at.instance.release.to_string()),
     ];
     run(words, variables, within).await
+}
+
+/// Empty for those that listen on a port.
+fn socket(at: &ProbeTarget) -> String {
+    at.socket.as_ref().map(|path| path.display().to_string()).unwrap_or_default()
 }
 
 /// Runs a command for what it writes last; none if it writes nothing. What it writes when it fails is a reason, and no answer.
@@ -77,7 +84,8 @@ async fn run_for<const N: usize>(
     let silent = |summary| SmokeFailure { summary, log: Vec::new() };
     let (program, arguments) = words.split_first().ok_or_else(|| silent("is empty".to_owned()))?;
     let mut variables: BTreeMap<OsString, OsString> = inherited();
-    variables.extend(ours.map(|(name, value)| (name.into(), value.into())));
+    let known = ours.into_iter().filter(|(_, value)| !value.is_empty());
+    variables.extend(known.map(|(name, value)| (name.into(), value.into())));
     let mut command = Command::new(program);
     command.args(arguments).env_clear().envs(variables).stdin(Stdio::null()).process_group(0);
     let (output, mut group) = spawn(command).map_err(|error| silent(cannot_run(program, &error)))?;

@@ -9,6 +9,7 @@ use hyper::StatusCode;
 
 use super::http::{SEARCHED, find, judge, lacks};
 use super::target::{connect, told};
+use crate::engine::port::ProbeTarget;
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy)]
@@ -20,9 +21,9 @@ pub struct Get<'a> {
 }
 
 /// Asks, and judges the answer. The caller sets the limit.
-pub async fn check(get: &Get<'_>, to: SocketAddr, status: (u16, u16), body: Option<&str>) -> Result<(), String> {
+pub async fn check(get: &Get<'_>, to: &ProbeTarget, status: (u16, u16), body: Option<&str>) -> Result<(), String> {
     let client = Client::new_tokio(connect(to).await?);
-    let request = Request::new_tokio(params(get, to), tokio::io::empty());
+    let request = Request::new_tokio(params(get, to.address), tokio::io::empty());
     let mut parts = client.execute_once_stream(request).await.map_err(|error| failure(&error))?;
     let (mut answer, mut complaint) = (Vec::new(), Vec::new());
     while let Some(part) = parts.next().await {

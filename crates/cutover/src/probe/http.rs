@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io;
-use std::net::SocketAddr;
 
 use bytes::Bytes;
+use cutover_core::table::Protocol;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::{Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
 
-use super::target::{connect, told};
+use super::target::{speak, told};
+use crate::engine::port::ProbeTarget;
 
 /// How much of a body is searched.
 pub const SEARCHED: usize = 64 << 10;
@@ -41,7 +42,7 @@ impl Drop for Connection {
 }
 
 /// Asks, and judges the answer. The caller sets the limit.
-pub async fn check(get: &Get<'_>, to: SocketAddr, status: (u16, u16), body: Option<&str>) -> Result<(), String> {
+pub async fn check(get: &Get<'_>, to: &ProbeTarget, status: (u16, u16), body: Option<&str>) -> Result<(), String> {
     let request = request(get, to)?;
     let mut connection = open(to).await?;
     let answer = connection.sender.send_request(request).await.map_err(|error| failure(&error))?;
@@ -62,8 +63,8 @@ pub fn judge(got: StatusCode, (lowest, highest): (u16, u16)) -> Result<(), Strin
 }
 
 /// Connects, ready for requests.
-pub async fn open(to: SocketAddr) -> Result<Connection, String> {
-    let stream = connect(to).await?;
+pub async fn open(to: &ProbeTarget) -> Result<Connection, String> {
+    let stream = speak(to, Protocol::Http1).await?;
     let (sender, driver) = handshake(TokioIo::new(stream)).await.map_err(|error| failure(&error))?;
     // What goes wrong on the connection is told by the request that meets it.
     let driver = tokio::spawn(async move { drop(driver.await) });
@@ -71,8 +72,8 @@ pub async fn open(to: SocketAddr) -> Result<Connection, String> {
 }
 
 /// Builds the request.
-pub fn request(get: &Get<'_>, to: SocketAddr) -> Result<Request<Empty<Bytes>>, String> {
-    let host = get.host.map_or_else(|| to.to_string(), ToOwned::to_owned);
+pub fn request(get: &Get<'_>, to: &ProbeTarget) -> Result<Request<Empty<Bytes>>, String> {
+    let host = get.host.map_or_else(|| to.host(), ToOwned::to_owned);
     let mut builder = Request::get(get.path).header(header::HOST, host).header(header::USER_AGENT, "cutover");
     for (name, value) in get.headers {
         builder = builder.header(name, value);

@@ -1,10 +1,11 @@
-//! Probes over HTTP, FastCGI, TCP, commands and files, warm-up requests and the smoke command.
+//! Probes over HTTP, FastCGI, gRPC, TCP, commands and files, warm-up requests and the smoke command.
 //!
 //! One try each: how often, and what follows from it, is the engine's decision. A failure is told as a lowercase fragment
 //! that says what came back: `answered 500 Internal Server Error instead of 200-399`.
 
 pub(crate) mod command;
 mod fastcgi;
+mod grpc;
 mod http;
 mod target;
 mod warm_up;
@@ -29,15 +30,16 @@ impl Prober for NetProber {
         match check {
             Check::Http { path, host, headers, status, body } => {
                 let get = http::Get { path, host: host.as_deref(), headers };
-                within(timeout, "no answer", http::check(&get, at.address, *status, body.as_deref())).await
+                within(timeout, "no answer", http::check(&get, at, *status, body.as_deref())).await
             }
-            Check::Tcp => within(timeout, "no connection", target::connect(at.address)).await.map(drop),
+            Check::Tcp => within(timeout, "no connection", target::connect(at)).await.map(drop),
             Check::Command(words) => command::check(words, at, timeout).await,
             Check::File(path) => exists(&fill(path, at)).await,
             Check::FastCgi { script, query, status, body } => {
                 let get = fastcgi::Get { script, query };
-                within(timeout, "no answer", fastcgi::check(&get, at.address, *status, body.as_deref())).await
+                within(timeout, "no answer", fastcgi::check(&get, at, *status, body.as_deref())).await
             }
+            Check::Grpc { service } => within(timeout, "no answer", grpc::check(service, at)).await,
             // That it exited is seen by whoever asks us.
             Check::Running => Ok(()),
             Check::Health => Err("only the runtime can tell".to_owned()),
@@ -45,7 +47,7 @@ impl Prober for NetProber {
     }
 
     async fn warm_up(&self, warm_up: &WarmUp, at: &ProbeTarget) {
-        warm_up::warm_up(warm_up, at.address).await;
+        warm_up::warm_up(warm_up, at).await;
     }
 
     async fn smoke(&self, command: &[String], at: &ProbeTarget, within: Duration) -> Result<(), SmokeFailure> {

@@ -2,13 +2,13 @@
 //! are read and thrown away.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use cutover_core::spec::WarmUp;
 use http_body_util::BodyExt;
 
 use super::http::{Connection, Get, open, request};
+use crate::engine::port::ProbeTarget;
 
 /// A request that takes longer than this is given up. The first ones may well be slow: that is what this is for.
 const ONE_WITHIN: Duration = Duration::from_secs(30);
@@ -17,7 +17,7 @@ const ONE_WITHIN: Duration = Duration::from_secs(30);
 const MOST_OF_AN_ANSWER: usize = 16 << 20;
 
 /// Makes the requests, the paths in turn.
-pub async fn warm_up(warm_up: &WarmUp, to: SocketAddr) {
+pub async fn warm_up(warm_up: &WarmUp, to: &ProbeTarget) {
     let mut connection = None;
     for path in warm_up.paths.iter().cycle().take(warm_up.requests as usize) {
         let one = ask(connection.take(), path, to);
@@ -26,7 +26,7 @@ pub async fn warm_up(warm_up: &WarmUp, to: SocketAddr) {
 }
 
 /// One request; the connection comes back if it can carry another.
-async fn ask(connection: Option<Connection>, path: &str, to: SocketAddr) -> Result<Connection, String> {
+async fn ask(connection: Option<Connection>, path: &str, to: &ProbeTarget) -> Result<Connection, String> {
     let headers = BTreeMap::new();
     let request = request(&Get { path, host: None, headers: &headers }, to)?;
     let mut connection = usable(connection, to).await?;
@@ -42,7 +42,7 @@ async fn ask(connection: Option<Connection>, path: &str, to: SocketAddr) -> Resu
     Ok(connection)
 }
 
-async fn usable(connection: Option<Connection>, to: SocketAddr) -> Result<Connection, String> {
+async fn usable(connection: Option<Connection>, to: &ProbeTarget) -> Result<Connection, String> {
     if let Some(mut connection) = connection
         && connection.sender.ready().await.is_ok()
     {

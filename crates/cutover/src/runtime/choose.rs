@@ -6,7 +6,7 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use cutover_core::spec::{RunSpec, StopSpec};
-use cutover_core::{InstanceId, ReleaseNo, ServiceName};
+use cutover_core::{Failure, InstanceId, ReleaseNo, ServiceName};
 use futures_util::stream::BoxStream;
 
 use super::docker::DockerRuntime;
@@ -95,6 +95,10 @@ impl Runtime for Runtimes {
 
     async fn health(&self, instance: &InstanceId) -> Result<(), Unhealthy> {
         self.of(instance).health(instance).await
+    }
+
+    async fn can_start(&self, spec: &RunSpec) -> Result<(), Failure> {
+        self.of_spec(spec).can_start(spec).await
     }
 
     async fn cramped(&self, running: &[InstanceId], more: usize) -> Option<Cramped> {

@@ -6,7 +6,7 @@
 //!    was started must not decide how a release behaves, nor leak into it;
 //! 2. `HOME`, `USER` and `LOGNAME` of its user, if one is configured;
 //! 3. what is configured, with placeholders replaced;
-//! 4. `PORT`, `CUTOVER_SERVICE`, `CUTOVER_RELEASE`, `CUTOVER_INSTANCE`, and `CUTOVER_RUN`, by which its processes are
+//! 4. `PORT` (or `CUTOVER_SOCKET`, for those that listen on one), `CUTOVER_SERVICE`, `CUTOVER_RELEASE`, `CUTOVER_INSTANCE`, and `CUTOVER_RUN`, by which its processes are
 //!    recognised. `PORT` wins over a configured one, for two instances cannot share it: many an env file sets it. A hook is no
 //!    instance, and gets neither `PORT` nor `CUTOVER_INSTANCE`.
 
@@ -44,13 +44,17 @@ pub fn variables(launch: &Launch, user: Option<&User>) -> BTreeMap<OsString, OsS
     ];
     variables.extend(ours.map(|(name, value)| (name.into(), value.into())));
     if !launch.hook {
-        let of_instance = [("PORT", launch.port.to_string()), ("CUTOVER_INSTANCE", launch.instance.to_string())];
-        variables.extend(of_instance.map(|(name, value)| (name.into(), value.into())));
+        let listens = match launch.socket() {
+            Some(path) => ("CUTOVER_SOCKET", path.into()),
+            None => ("PORT", launch.port.to_string().into()),
+        };
+        let of_instance = [listens, ("CUTOVER_INSTANCE", launch.instance.to_string().into())];
+        variables.extend(of_instance.map(|(name, value)| (name.into(), value)));
     }
     variables
 }
 
-/// Replaces the placeholders in one argument or value. `{artifact}` stays as it is where there is none.
+/// Replaces the placeholders in one argument or value. `{artifact}` and `{socket}` stay as they are where there is none.
 pub fn fill(text: &str, launch: &Launch) -> String {
     let mut text = text
         .replace("{port}", &launch.port.to_string())
@@ -58,6 +62,9 @@ pub fn fill(text: &str, launch: &Launch) -> String {
         .replace("{instance}", &launch.instance.to_string());
     if let Some(copy) = &launch.artifact {
         text = text.replace("{artifact}", &copy.to_string_lossy());
+    }
+    if let Some(path) = launch.socket() {
+        text = text.replace("{socket}", &path.to_string_lossy());
     }
     text
 }

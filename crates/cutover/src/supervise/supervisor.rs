@@ -44,6 +44,8 @@ fn supervise() -> io::Result<()> {
             let logs = launch.spec.logs.clone();
             drop(launch);
             let exit = Watch::new(&record, &instance, logs)?.until_exit()?;
+            // It may be gone with its folder; whoever starts it again looks once more.
+            let _ = record.remove_socket();
             durable::write(&instance.exit(), &Ending { run: record.run, exit })?;
         }
         Err(refusal) => {
@@ -92,6 +94,7 @@ fn start(order: Order, dir: &InstanceDir) -> Result<(Record, Launch), Report> {
         launch.port = port::choose(&layout, &launch.spec.ports, before).map_err(Report::NoPort)?;
         let record = record(&launch, attempt, main).map_err(failed("could not identify the program's process"))?;
         record.write(dir).map_err(failed("could not write the instance's record"))?;
+        record.remove_socket().map_err(failed("could not remove the socket that lies in its place"))?;
         record
     };
     let refused = let_loose(&launch, &mut gate).map_err(failed("could not hand the program its settings"))?;
@@ -134,6 +137,7 @@ fn record(launch: &Launch, attempt: u32, main: ProcessId) -> io::Result<Record> 
         supervisor: own,
         main,
         port: launch.port,
+        socket: launch.socket(),
     })
 }
 

@@ -1,10 +1,9 @@
 //! Debian's registry, with and without a login.
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use cutover_testkit::host::until;
+use cutover_testkit::host::{free_port, until};
 
 use super::{busybox, docker};
 
@@ -21,7 +20,7 @@ pub struct Registry {
 impl Registry {
     pub fn start(with_login: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let at = folder.path().display();
         let mut config = format!(
             "version: 0.1\nstorage:\n  filesystem: {{rootdirectory: {at}/data}}\nhttp: {{addr: \"127.0.0.1:{port}\"}}\n"

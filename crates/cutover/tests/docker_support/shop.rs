@@ -84,7 +84,14 @@ impl Shop {
         self.host.run(&["deploy"]).expect(4).says(words)
     }
 
-    /// The same though nothing has changed.
+    /// What a deployment says that is refused while it is planned, and so does the plan.
+    #[track_caller]
+    pub fn refused(&self, words: &[&str]) {
+        self.host.run(&["plan"]).expect(3).says(words);
+        self.host.run(&["deploy"]).expect(3).says(words);
+    }
+
+    /// What a deployment says that is turned down though nothing has changed.
     #[track_caller]
     pub fn turned_down_again(&self, words: &[&str]) -> Told {
         self.host.run(&["deploy", "--again"]).expect(4).says(words)

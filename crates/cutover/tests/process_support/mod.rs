@@ -101,6 +101,7 @@ pub fn spec(command: &[&str]) -> ProcessSpec {
         env: BTreeMap::new(),
         user: None,
         ports: Ports::Automatic,
+        socket: None,
         stop: StopSpec::default(),
         limits: LimitSpec::default(),
         logs: LogSpec::default(),

@@ -89,7 +89,10 @@ fn instance(instance: &InstanceStatus, routed: bool) -> [String; 7] {
         format!("  {}", instance.instance),
         duty(instance),
         or_dash(routed.then(|| format!("{:.0} %", instance.share))),
-        or_dash(instance.address.map(|address| address.to_string())),
+        or_dash(match &instance.socket {
+            Some(path) => Some(format!("unix:{}", path.display())),
+            None => instance.address.map(|address| address.to_string()),
+        }),
         or_dash(instance.pid.map(|pid| pid.to_string())),
         instance.in_flight.to_string(),
         instance.streams.to_string(),

@@ -5,8 +5,10 @@
 //! defaults are the real ones, is tested.
 
 mod accessory;
+mod acme;
 mod container;
 mod hooks;
+mod instance_tls;
 mod notify;
 mod rollout;
 mod route;
@@ -71,6 +73,8 @@ pub enum Form {
     Flag,
     /// Only `true`.
     True,
+    /// `true`, or a table with more.
+    TrueOrTable,
     /// A number, whole or not.
     Decimal,
     /// A whole number.
@@ -120,6 +124,7 @@ impl Form {
             Self::Hook => "a list (the program, then each argument), or a table with command and within".to_owned(),
             Self::Flag => "true or false".to_owned(),
             Self::True => "true".to_owned(),
+            Self::TrueOrTable => "true, or a table with what is to be different".to_owned(),
             Self::Decimal => "a number such as 20 or 0.5".to_owned(),
             Self::Number => "a whole number".to_owned(),
             Self::Amount => "a whole number, or a percentage such as \"25%\"".to_owned(),
@@ -155,6 +160,7 @@ impl Form {
             Self::Hook => "command, or table",
             Self::Flag => "`true` or `false`",
             Self::True => "`true`",
+            Self::TrueOrTable => "`true`, or table",
             Self::Decimal => "number",
             Self::Number => "whole number",
             Self::Amount => "number or percentage",
@@ -186,6 +192,8 @@ pub const SECTIONS: &[Section] = &[
     route::ROUTE,
     route::LIMITS,
     route::TLS,
+    acme::ACME,
+    instance_tls::INSTANCE_TLS,
     rules::REDIRECT,
     rules::REWRITE,
     rules::REQUEST_HEADERS,
@@ -196,6 +204,7 @@ pub const SECTIONS: &[Section] = &[
     rules::COMPRESS,
     rules::MAINTENANCE,
     route::ACCESS_LOG,
+    route::SPANS,
     route::EJECT,
     route::NGINX,
     rollout::ROLLOUT,

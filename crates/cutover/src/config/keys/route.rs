@@ -50,6 +50,19 @@ pub(super) const ROUTE: Section = Section {
              service alone.",
         ),
         key(
+            "protocol",
+            Form::OneOf(&["http1", "h2c", "h2"]),
+            Is("\"http1\""),
+            "What the instances are spoken to in: HTTP/1.1, or HTTP/2, as gRPC needs it: `\"h2c\"` without TLS and with prior knowledge, \
+             `\"h2\"` with `instance_tls`. Clients may speak either in all cases. Not with `tcp`. See [http2.md](http2.md).",
+        ),
+        key(
+            "instance_tls",
+            Form::Table,
+            Default::None,
+            "TLS to the instances, mutual if asked. Not with `tcp`, where bytes are passed on as they are.",
+        ),
+        key(
             "balance",
             Form::OneOf(&["least_connections", "round_robin", "power_of_two", "hash"]),
             Is("\"least_connections\""),
@@ -97,6 +110,7 @@ pub(super) const ROUTE: Section = Section {
             "A request without a `traceparent` (W3C Trace Context) gets one, marked as sampled. One that has it keeps it in any case. \
              Not with `tcp`.",
         ),
+        key("spans", Form::Table, Rule("see below"), "A span for each request, sent over OTLP. Not with `tcp`."),
         key(
             "trusted",
             Form::Texts,
@@ -270,13 +284,25 @@ pub(super) const TLS: Section = Section {
               [tls.md](tls.md).",
     keys: &[
         key(
+            "acme",
+            Form::TrueOrTable,
+            Default::None,
+            "The proxy orders a certificate for each of the `hosts`, from Let's Encrypt if nothing else is said, and renews them \
+             in time.",
+        ),
+        key(
             "certificate",
             Form::Path,
-            Required,
+            Rule("required without `acme`"),
             "The certificate in PEM, and behind it those that vouch for it (certbot's `fullchain.pem`). Read again when it \
              changes.",
         ),
-        key("key", Form::Path, Required, "Its private key in PEM, not encrypted. The proxy must be able to read it."),
+        key(
+            "key",
+            Form::Path,
+            Rule("required without `acme`"),
+            "Its private key in PEM, not encrypted. The proxy must be able to read it.",
+        ),
         key(
             "minimum",
             Form::OneOf(&["1.2", "1.3"]),
@@ -326,6 +352,47 @@ pub(super) const ACCESS_LOG: Section = Section {
             "At this size the file is set aside as `FILE.1`, and begun anew. `0` leaves that to others, such as logrotate.",
         ),
         key("keep", Form::Number, Is("5"), "How many files that were set aside are kept."),
+    ],
+};
+
+pub(super) const SPANS: Section = Section {
+    path: "service.NAME.route.spans",
+    meaning: "A span for each request, sent over OTLP/HTTP to whoever collects traces. No request waits for it: what the receiver is too slow \
+              for is dropped and counted. See [tracing.md](tracing.md).",
+    keys: &[
+        key(
+            "endpoint",
+            Form::Text,
+            Required,
+            "The receiver, such as `\"https://collector.example.com:4318\"`. Without a path, `/v1/traces` is meant. No user and no query: \
+             secrets go to `headers_file`.",
+        ),
+        key(
+            "headers_file",
+            Form::Path,
+            Default::None,
+            "A file of lines `Name: value` that are sent along, such as `Authorization: Bearer …`. The proxy reads it before each batch, and nobody \
+             shows it.",
+        ),
+        key(
+            "ca_file",
+            Form::Path,
+            Rule("whom this machine believes"),
+            "Certificates in PEM that vouch for the receiver, for one with a CA of its own.",
+        ),
+        key(
+            "ratio",
+            Form::Percentage,
+            Is("\"100%\""),
+            "Of the requests that belong to no trace yet, so many are recorded. All get a `traceparent` that says which.",
+        ),
+        key(
+            "parent",
+            Form::OneOf(&["anyone", "trusted"]),
+            Is("\"anyone\""),
+            "Whose `traceparent` decides whether its requests are recorded: everybody's, or only that of a peer in `trusted`. For the others `ratio` \
+             decides.",
+        ),
     ],
 };
 

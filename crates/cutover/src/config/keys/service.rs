@@ -13,7 +13,7 @@ pub(super) const SERVICE: Section = Section {
             Form::Command,
             Rule("required for a process; the image's own for a container"),
             "The program and its arguments. No shell is involved: no `&&`, no `$VAR`, no quotes. `{port}`, \
-             `{release}`, `{instance}` and `{artifact}` are replaced in each argument. A program without `/` is \
+             `{socket}`, `{release}`, `{instance}` and `{artifact}` are replaced in each argument. A program without `/` is \
              searched in `PATH`, one with `/` starts from `directory`. For a container: the arguments in place of the \
              image's.",
         ),
@@ -122,6 +122,15 @@ pub(super) const SERVICE: Section = Section {
             "The ports that instances may listen on, one for each that runs at a time: twice as many as replicas, fewer when rolling. An instance learns its \
              port from `{port}` or from `PORT`.",
         ),
+        key(
+            "socket",
+            Form::Path,
+            None,
+            "The unix socket on which each instance listens in place of a port, such as `\"/run/shop/{instance}.sock\"`: `{instance}` must be in it, \
+             `{release}` may be. The program learns it from `{socket}` or from `CUTOVER_SOCKET`. The folder must be there, and the program able \
+             to write to it; what lies there of an instance is removed before it starts and after it has ended. Not with an nginx, nor with \
+             `instance_tls`.",
+        ),
         key("ready", Form::Table, Rule("see below"), "When an instance counts as ready."),
         key("route", Form::Table, None, "Which traffic the service gets. A service without it is a worker."),
         key("rollout", Form::Table, Rule("see below"), "How it moves from one release to the next."),
@@ -136,7 +145,7 @@ pub(super) const SERVICE: Section = Section {
 pub(super) const READY: Section = Section {
     path: "service.NAME.ready",
     meaning: "The gate before traffic: one check, asked on the instance's own address. An instance that exits fails at once. \
-              Without a check: `http = \"/\"` for an HTTP route, `tcp = true` for a TCP route, `running = true` for a worker.",
+              Without a check: `http = \"/\"` for an HTTP route, `tcp = true` for a TCP route and for one with `protocol = \"h2c\"`, `running = true` for a worker.",
     keys: &[
         key(
             "http",
@@ -159,6 +168,18 @@ pub(super) const READY: Section = Section {
             None,
             "A FastCGI request for this script (its path in the instance, or php-fpm's ping page), with a query after `?`, passes \
              when `status` and `body` fit.",
+        ),
+        key(
+            "grpc",
+            Form::True,
+            None,
+            "gRPC's own health service (`grpc.health.v1.Health/Check`), asked by HTTP/2 without TLS, says SERVING.",
+        ),
+        key(
+            "grpc_service",
+            Form::Text,
+            Rule("the server as a whole"),
+            "The service whose state is asked for; with `grpc`.",
         ),
         key("health", Form::True, None, "The engine's own health check of the container says healthy."),
         key("running", Form::True, Rule("for a worker"), "It keeps running for `stable_for`. Proves little."),

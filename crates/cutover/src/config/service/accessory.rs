@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use cutover_core::spec::{AccessorySpec, Ports, ProcessSpec, RestartSpec};
+use cutover_core::table::Protocol;
 
 use super::{Place, command, container, depends_on, env, kind, name, process, ready, route};
 use crate::config::reader::{Located, Reader};
@@ -16,6 +17,7 @@ pub(in crate::config) fn read(reader: &Reader, place: &Place) -> Option<Accessor
         env: env::read(reader, place),
         user: None,
         ports: Ports::Automatic,
+        socket: None,
         stop: process::stop(&reader.section("stop")),
         limits: process::limits(&reader.section("limits")),
         logs: process::logs(&reader.section("logs")),
@@ -24,7 +26,7 @@ pub(in crate::config) fn read(reader: &Reader, place: &Place) -> Option<Accessor
     let mut container = container::read(reader, place, None, &shared);
     let texts = reader.texts("publish").map(|texts| texts.value).unwrap_or_default();
     container.publish = texts.iter().filter_map(|text| pair(reader, text)).collect();
-    let ready = ready::read(reader, place, route::Kind::Worker, kind::Kind::Container);
+    let ready = ready::read(reader, place, route::Kind::Worker, Protocol::Http1, kind::Kind::Container);
     let (project, depends_on) = (place.project.to_owned(), depends_on(reader));
     Some(AccessorySpec { name: name(reader)?, project, container, ready, depends_on })
 }

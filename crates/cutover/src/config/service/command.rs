@@ -9,7 +9,7 @@ use crate::config::tree::Value;
 use crate::config::words;
 
 /// What is replaced in the arguments of a service's command.
-const PLACEHOLDERS: &[&str] = &["port", "release", "instance", "artifact"];
+const PLACEHOLDERS: &[&str] = &["port", "socket", "release", "instance", "artifact"];
 
 /// The words of a command, and where each stands.
 pub(in crate::config) type Command<'a> = Located<Vec<Located<&'a str>>>;
@@ -74,22 +74,32 @@ fn add_line(reader: &Reader, key: &str, at: usize, line: &str) {
     }
 }
 
-/// Adds what is wrong with the placeholders of a service's command.
-pub(super) fn check_placeholders(reader: &Reader, command: &Command, has_artifact: bool, route: Kind) {
+/// Adds what is wrong with the placeholders of a service's command, which `has` an artifact, and a socket, or not.
+pub(super) fn check_placeholders(reader: &Reader, command: &Command, has: (bool, bool), route: Kind) {
     for word in &command.value {
         for name in placeholders(word.value) {
-            check_placeholder(reader, word, name, has_artifact);
+            check_placeholder(reader, word, name, has);
         }
     }
-    let reads_port = command.value.iter().any(|word| word.value.contains("{port}") || word.value.contains("PORT"));
-    if route != Kind::Worker && !reads_port {
-        reader
-            .odd_value("command", command.at, "there is no {port} in it")
-            .hint("each instance gets a port of its own: the program must listen on the one in the variable PORT");
+    let reads = |name: &str, variable: &str| {
+        command.value.iter().any(|word| word.value.contains(name) || word.value.contains(variable))
+    };
+    let odd = |message: &str| reader.odd_value("command", command.at, message);
+    match has {
+        _ if route == Kind::Worker => {}
+        (_, true) if !reads("{socket}", "SOCKET") => {
+            odd("there is no {socket} in it")
+                .hint("each instance gets a socket of its own: the program must listen on the one in the variable CUTOVER_SOCKET");
+        }
+        (_, false) if !reads("{port}", "PORT") => {
+            odd("there is no {port} in it")
+                .hint("each instance gets a port of its own: the program must listen on the one in the variable PORT");
+        }
+        _ => {}
     }
 }
 
-fn check_placeholder(reader: &Reader, word: &Located<&str>, name: &str, has_artifact: bool) {
+fn check_placeholder(reader: &Reader, word: &Located<&str>, name: &str, (has_artifact, has_socket): (bool, bool)) {
     if !PLACEHOLDERS.contains(&name) {
         let hint = match nearest(name, PLACEHOLDERS.iter().copied()) {
             Some(meant) => format!("did you mean {{{meant}}}?"),
@@ -100,6 +110,14 @@ fn check_placeholder(reader: &Reader, word: &Located<&str>, name: &str, has_arti
         reader
             .wrong_value("command", word.at, "{artifact} is used, but the service has none")
             .hint("add artifact = \"path/of/what/you/built\"");
+    } else if name == "socket" && !has_socket {
+        reader
+            .wrong_value("command", word.at, "{socket} is used, but the service has none")
+            .hint("add socket = \"/run/NAME/{instance}.sock\"");
+    } else if name == "port" && has_socket {
+        reader
+            .wrong_value("command", word.at, "{port} is used, but instances listen on a socket")
+            .hint("write {socket}, or remove the key socket");
     }
 }
 

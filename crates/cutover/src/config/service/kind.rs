@@ -15,7 +15,7 @@ pub(super) enum Kind {
 }
 
 /// Keys that mean nothing for a container of any kind.
-const PROCESS_ONLY: &[&str] = &["artifact", "ports"];
+const PROCESS_ONLY: &[&str] = &["artifact", "ports", "socket"];
 
 /// Keys that mean nothing for a process.
 const CONTAINER_ONLY: &[&str] = &[

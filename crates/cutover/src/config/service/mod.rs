@@ -4,12 +4,14 @@
 //! only used when there was none.
 
 mod accessory;
+mod acme;
 mod build;
 mod command;
 mod compose;
 mod container;
 mod env;
 mod hooks;
+mod instance_tls;
 mod kind;
 mod metric;
 mod mounts;
@@ -21,6 +23,8 @@ mod ready;
 mod rollout;
 mod route;
 mod rules;
+mod socket;
+mod spans;
 mod strategy;
 mod tls;
 mod trail;
@@ -99,6 +103,9 @@ pub(super) fn read(reader: &Reader, place: &Place) -> Option<Read> {
     let strategy = strategy::read(&reader.section("rollout"), route.kind).unwrap_or_default();
     let most = strategy.most(replicas.into());
     let process = process::read(reader, place, most, route.kind, kind);
+    if process.socket.is_some() {
+        socket::check(reader, route.spec.as_ref());
+    }
     let hooks = hooks::read(reader, place, kind, &process);
     let container = container::read(reader, place, Some(most), &process);
     let build = build::read(reader, place);
@@ -108,7 +115,7 @@ pub(super) fn read(reader: &Reader, place: &Place) -> Option<Read> {
     }
     let found = compose.filter(|_| kind == Kind::Compose);
     let found = found.map(|written| compose::resolve(reader, place, &written, &container));
-    let mut ready = ready::read(reader, place, route.kind, kind);
+    let mut ready = ready::read(reader, place, route.kind, route.protocol, kind);
     let rollout = rollout::read(reader, place, &ready, strategy, replicas, hooks);
     let name = name(reader)?;
     let (mut replicas, mut composed) = (replicas, None);

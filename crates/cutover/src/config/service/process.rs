@@ -6,7 +6,7 @@ use cutover_core::spec::{LimitSpec, LogSpec, ProcessSpec, RestartSpec, StopSpec}
 use cutover_core::unit::ByteSize;
 
 use super::route::Kind;
-use super::{Place, command, env, kind, ports, program};
+use super::{Place, command, env, kind, ports, program, socket};
 use crate::config::reader::{Located, Reader, Zero};
 
 /// Reads the keys of the service itself, and its tables `stop`, `limits`, `logs` and `restart`.
@@ -16,10 +16,11 @@ pub(super) fn read(reader: &Reader, place: &Place, most: usize, route: Kind, kin
     let is_there = artifact.as_ref().is_none_or(|artifact| artifact.exists());
     let directory = if is_process { directory(reader, place, artifact.as_ref()) } else { None };
     let ports = ports::read(reader, most);
+    let socket = if is_process { socket::read(reader, place) } else { None };
     let env = env::read(reader, place);
     let command = command::read(reader, "command");
     if let Some(command) = command.as_ref().filter(|_| is_process) {
-        command::check_placeholders(reader, command, artifact.is_some(), route);
+        command::check_placeholders(reader, command, (artifact.is_some(), socket.is_some()), route);
         command::check_artifact_used(reader, command, artifact.as_ref(), directory.as_ref());
         let path = env.get("PATH").map(|path| path.reveal()).or(place.surroundings.path());
         let search =
@@ -35,6 +36,7 @@ pub(super) fn read(reader: &Reader, place: &Place, most: usize, route: Kind, kin
         env,
         user: if is_process { user(reader) } else { None },
         ports,
+        socket,
         stop: stop(&reader.section("stop")),
         limits: limits(&reader.section("limits")),
         logs: logs(&reader.section("logs")),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use cutover_core::spec::{Check, ReadySpec, WarmUp};
+use cutover_core::table::Protocol;
 
 use super::route::Kind;
 use super::{Place, command, kind, rollout};
@@ -10,23 +11,23 @@ use crate::config::reader::{Located, Reader, Zero};
 use crate::config::tree::Value;
 
 /// The checks, strictest first.
-const CHECKS: &[&str] = &["http", "fastcgi", "tcp", "command", "file", "health", "running"];
+const CHECKS: &[&str] = &["http", "fastcgi", "grpc", "tcp", "command", "file", "health", "running"];
 
 /// The keys that only a check by HTTP has.
 const HTTP_DETAILS: &[&str] = &["status", "host", "headers", "body"];
 
 /// Reads the `ready` table of a service.
-pub(super) fn read(service: &Reader, place: &Place, route: Kind, kind: kind::Kind) -> ReadySpec {
+pub(super) fn read(service: &Reader, place: &Place, route: Kind, protocol: Protocol, kind: kind::Kind) -> ReadySpec {
     let reader = service.section("ready");
     let default = ReadySpec::default();
     let wait = |key, zero| reader.duration(key, zero);
     let spec = ReadySpec {
-        check: check(&reader, place, route),
+        check: check(&reader, place, route, protocol),
         within: wait("within", Zero::Refused).unwrap_or(default.within),
         stable_for: wait("stable_for", Zero::Allowed).unwrap_or(default.stable_for),
         passes: reader.number("passes", 1..=1000).map_or(default.passes, |passes| passes.value),
         timeout: wait("timeout", Zero::Refused).unwrap_or(default.timeout),
-        warm_up: warm_up(&reader, route),
+        warm_up: warm_up(&reader, route, protocol),
     };
     check_times(&reader, &spec);
     if spec.check == Check::Health && kind == kind::Kind::Process {
@@ -60,7 +61,7 @@ pub(super) fn is_chosen(service: &Reader) -> bool {
 }
 
 /// The one check that is written, or the one that fits the route.
-fn check(reader: &Reader, place: &Place, route: Kind) -> Check {
+fn check(reader: &Reader, place: &Place, route: Kind, protocol: Protocol) -> Check {
     let written: Vec<&str> = CHECKS.iter().copied().filter(|key| reader.has(key)).collect();
     if let [_, second, ..] = written[..] {
         reader
@@ -71,15 +72,27 @@ fn check(reader: &Reader, place: &Place, route: Kind) -> Check {
             )
             .hint("keep the strictest");
     }
-    let chosen = written.first().copied().unwrap_or(match route {
+    let chosen = written.first().copied().unwrap_or_else(|| match route {
+        Kind::Http if !protocol.is_http1() => {
+            reader
+                .odd_value(
+                    "grpc",
+                    reader.at,
+                    "no check is written; that the port accepts a connection is all that is asked",
+                )
+                .hint("for gRPC write grpc = true, which asks the health service that comes with it");
+            "tcp"
+        }
         Kind::Http => "http",
         Kind::Tcp => "tcp",
         Kind::Worker => "running",
     });
+    let service = reader.text("grpc_service").map(|name| name.value.to_owned());
     refuse_details(reader, chosen);
     let check = match chosen {
         "http" => Some(http(reader)),
         "fastcgi" => fastcgi(reader),
+        "grpc" => only_true(reader, "grpc", Check::Grpc { service: service.unwrap_or_default() }),
         "tcp" => only_true(reader, "tcp", Check::Tcp),
         "health" => only_true(reader, "health", Check::Health),
         "command" => asked_command(reader, place),
@@ -95,6 +108,10 @@ fn refuse_details(reader: &Reader, chosen: &str) {
         "fastcgi" => &["host", "headers"],
         _ => HTTP_DETAILS,
     };
+    if chosen != "grpc" && reader.has("grpc_service") {
+        let message = format_args!("belongs to a check by grpc, but the check is {chosen}");
+        reader.wrong_value("grpc_service", reader.place_of("grpc_service"), message).hint_if(None);
+    }
     for key in details.iter().filter(|key| reader.has(key)) {
         reader
             .wrong_value(
@@ -225,13 +242,16 @@ fn file(reader: &Reader, place: &Place) -> Option<Check> {
     Some(Check::File(place.resolve(path.value)))
 }
 
-fn warm_up(ready: &Reader, route: Kind) -> Option<WarmUp> {
+fn warm_up(ready: &Reader, route: Kind, protocol: Protocol) -> Option<WarmUp> {
     let reader = ready.section("warm_up");
     if !reader.is_written() {
         return None;
     }
     if route != Kind::Http {
         ready.wrong_value("warm_up", reader.at, "needs an HTTP route").hint_if(None);
+    } else if !protocol.is_http1() {
+        let message = "is made by HTTP/1.1, and the instances are spoken to in HTTP/2";
+        ready.wrong_value("warm_up", reader.at, message).hint("warm up with `smoke`, a command of your own");
     }
     let paths = reader.texts("paths").map(|paths| paths.value);
     if paths.as_ref().is_some_and(Vec::is_empty) {

@@ -3,9 +3,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use cutover_core::spec::{ProxyRoute, RouteKind, RouteSpec};
-use cutover_core::table::{Balance, Limits, Network};
+use cutover_core::table::{Balance, Limits, Network, Protocol};
 
-use super::{Place, nginx, rules, tls, trail as noted};
+use super::{Place, instance_tls, nginx, rules, tls, trail as noted};
 use crate::config::reader::{Located, Reader, Zero};
 use crate::config::tree::Value;
 
@@ -24,6 +24,8 @@ pub(super) enum Kind {
 pub(super) struct Route {
     /// What kind it is; known even if the rest is wrong.
     pub(super) kind: Kind,
+    /// What its instances are spoken to in.
+    pub(super) protocol: Protocol,
     /// The route, if its address is good.
     pub(super) spec: Option<RouteSpec>,
 }
@@ -32,12 +34,13 @@ pub(super) struct Route {
 pub(super) fn read(service: &Reader, place: &Place) -> Route {
     let reader = service.section("route");
     if !reader.is_written() {
-        return Route { kind: Kind::Worker, spec: None };
+        return Route { kind: Kind::Worker, protocol: Protocol::Http1, spec: None };
     }
     let tcp = reader.flag("tcp").is_some_and(|tcp| tcp.value);
     let nginx = reader.section("nginx");
     if nginx.is_written() {
-        let own = ["listen", "hosts", "path", "balance", "trusted", "limits", "preview", "tls"];
+        let own =
+            ["listen", "hosts", "path", "balance", "trusted", "limits", "preview", "tls", "protocol", "instance_tls"];
         let seeing = [
             "proxy_from",
             "send_proxy",
@@ -45,6 +48,7 @@ pub(super) fn read(service: &Reader, place: &Place) -> Route {
             "access_log",
             "request_id",
             "trace",
+            "spans",
             "hash_header",
             "sticky",
             "slow_start",
@@ -58,7 +62,7 @@ pub(super) fn read(service: &Reader, place: &Place) -> Route {
         }
         let kind = if tcp { Kind::Tcp } else { Kind::Http };
         let spec = nginx::read(service, &nginx, place).map(|nginx| RouteSpec::Nginx(Box::new(nginx)));
-        return Route { kind, spec };
+        return Route { kind, protocol: Protocol::Http1, spec };
     }
     if !reader.has("listen") {
         let hint =
@@ -74,6 +78,7 @@ pub(super) fn read(service: &Reader, place: &Place) -> Route {
         ("hash", Balance::Hash),
     ];
     let balance = reader.one_of("balance", &balance).unwrap_or_default();
+    let (protocol, instance_tls) = (instance_tls::protocol(&reader), instance_tls::read(&reader, place));
     let (trusted, introduced) = (networks(&reader, "trusted"), networks(&reader, "proxy_from"));
     let limits = limits(&reader.section("limits"), tcp);
     let rules = Box::new(rules::read(&reader, place, &carries));
@@ -109,19 +114,42 @@ pub(super) fn read(service: &Reader, place: &Place) -> Route {
             metrics,
             trail,
             spread,
+            protocol,
+            instance_tls,
         })
     });
-    Route { kind, spec }
+    Route { kind, protocol, spec }
 }
 
 fn tcp_route(reader: &Reader) -> RouteKind {
-    let http = ["hosts", "path", "trusted", "preview", "access_log", "request_id", "trace", "sticky", "hash_header"];
+    let http = [
+        "hosts",
+        "path",
+        "trusted",
+        "preview",
+        "access_log",
+        "request_id",
+        "trace",
+        "spans",
+        "sticky",
+        "hash_header",
+        "protocol",
+    ];
     for key in http.iter().chain(rules::KEYS) {
         if reader.has(key) {
             reader
                 .wrong_value(key, reader.place_of(key), "has no meaning on a TCP route")
                 .hint("remove it, or remove tcp = true");
         }
+    }
+    if reader.has("instance_tls") {
+        reader
+            .wrong_value(
+                "instance_tls",
+                reader.place_of("instance_tls"),
+                "has no meaning on a TCP route, where bytes are passed on as they are",
+            )
+            .hint("remove it: a client that speaks TLS speaks it with the instance itself; or remove tcp = true");
     }
     RouteKind::Tcp
 }

@@ -13,6 +13,7 @@ use cutover_proxy::tls::{Facts, Pair, PairError};
 use jiff::tz::TimeZone;
 
 use super::Place;
+use super::acme::{self, Around};
 use super::route::address;
 use crate::config::reader::{Reader, Zero};
 
@@ -27,8 +28,6 @@ pub(super) fn read(
     if !reader.is_written() {
         return None;
     }
-    let path = |key| reader.plain(key).map(|path| place.resolve(path.value));
-    let (certificate, key) = (path("certificate"), path("key"));
     let minimum = reader.one_of("minimum", &[("1.2", TlsVersion::V12), ("1.3", TlsVersion::V13)]).unwrap_or_default();
     let (redirect, hsts) = (redirect(&reader, listen), reader.duration("hsts", Zero::Allowed));
     if *kind == RouteKind::Tcp {
@@ -36,9 +35,25 @@ pub(super) fn read(
             reader.wrong_value(key, reader.place_of(key), "has no meaning on a TCP route").hint("remove it");
         }
     }
+    let from = if acme::is_wanted(&reader) {
+        CertificateFrom::Acme(Box::new(acme::read(&reader, place, &Around { listen, redirect, kind })?))
+    } else {
+        files(&reader, place, kind)?
+    };
+    Some(Box::new(TlsSpec { from, minimum, redirect, hsts }))
+}
+
+fn files(reader: &Reader, place: &Place, kind: &RouteKind) -> Option<CertificateFrom> {
+    for key in ["certificate", "key"].into_iter().filter(|key| !reader.has(key)) {
+        reader
+            .mistake(reader.at, format!("{}: missing", reader.path_of(key)))
+            .hint("expected a path in quotes; or write acme = true, and the proxy orders certificates by itself");
+    }
+    let path = |key| reader.plain(key).map(|path| place.resolve(path.value));
+    let (certificate, key) = (path("certificate"), path("key"));
     let (certificate, key) = (certificate?, key?);
-    look(&reader, &certificate, &key, kind);
-    Some(Box::new(TlsSpec { from: CertificateFrom::Files { certificate, key }, minimum, redirect, hsts }))
+    look(reader, &certificate, &key, kind);
+    Some(CertificateFrom::Files { certificate, key })
 }
 
 fn redirect(reader: &Reader, listen: Option<SocketAddr>) -> Option<SocketAddr> {
@@ -56,22 +71,29 @@ fn redirect(reader: &Reader, listen: Option<SocketAddr>) -> Option<SocketAddr> {
 fn look(reader: &Reader, certificate: &Path, key: &Path, kind: &RouteKind) {
     match Pair::read(certificate, key) {
         Ok(pair) => judge(reader, &pair.facts, kind),
+        Err(error) => unusable(reader, &error, Some(key)),
+    }
+}
+
+/// Says why a pair cannot be used, of which this is the key.
+pub(super) fn unusable(reader: &Reader, error: &PairError, key: Option<&Path>) {
+    match error {
         // The proxy may run as somebody else. If it cannot read the file either, the agent says so before it deploys.
-        Err(PairError::Read { path, source }) if source.kind() == ErrorKind::PermissionDenied => {
-            let which = if path == key { "key" } else { "certificate" };
+        PairError::Read { path, source } if source.kind() == ErrorKind::PermissionDenied => {
+            let which = if Some(&**path) == key { "key" } else { "certificate" };
             let message =
                 format!("{} cannot be looked at by this user: whether it can be used is not known", path.display());
             reader
                 .odd_value(which, reader.place_of(which), message)
                 .hint("the user that runs the proxy must be able to read it");
         }
-        Err(error) => {
-            let which = match &error {
+        error => {
+            let which = match error {
                 PairError::NoKey { .. } | PairError::BadKey(_) | PairError::Mismatch { .. } => "key",
-                PairError::Read { path, .. } if path == key => "key",
+                PairError::Read { path, .. } if Some(&**path) == key => "key",
                 _ => "certificate",
             };
-            reader.wrong_value(which, reader.place_of(which), &error).hint_if(hint(&error));
+            reader.wrong_value(which, reader.place_of(which), error).hint_if(hint(error));
         }
     }
 }
@@ -88,11 +110,22 @@ fn hint(error: &PairError) -> Option<String> {
 
 /// Says what clients would mind.
 fn judge(reader: &Reader, facts: &Facts, kind: &RouteKind) {
+    judge_dates(reader, facts, "client");
+    let RouteKind::Http { hosts, .. } = kind else { return };
+    if let Some(host) = hosts.iter().find(|host| !facts.covers(host)) {
+        let message = format!("the certificate is for {}, not for {host}", facts.names.join(", "));
+        let at = reader.place_of("certificate");
+        reader.wrong_value("certificate", at, message).hint("name another one, or correct hosts");
+    }
+}
+
+/// Says whether it is good for those who are shown it, and for how long.
+pub(super) fn judge_dates(reader: &Reader, facts: &Facts, who: &str) {
     let at = reader.place_of("certificate");
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let now = Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
     if facts.until <= now {
-        let message = format!("the certificate expired on {}: no client would accept it", day(facts.until));
+        let message = format!("the certificate expired on {}: no {who} would accept it", day(facts.until));
         reader
             .wrong_value("certificate", at, message)
             .hint("renew it; a proxy that uses it already serves on meanwhile");
@@ -104,11 +137,6 @@ fn judge(reader: &Reader, facts: &Facts, kind: &RouteKind) {
         reader
             .odd_value("certificate", at, message)
             .hint("replace the files in time: they are read again by themselves");
-    }
-    let RouteKind::Http { hosts, .. } = kind else { return };
-    if let Some(host) = hosts.iter().find(|host| !facts.covers(host)) {
-        let message = format!("the certificate is for {}, not for {host}", facts.names.join(", "));
-        reader.wrong_value("certificate", at, message).hint("name another one, or correct hosts");
     }
 }
 

@@ -7,7 +7,7 @@ use cutover_core::spread::{Eject, HashBy, Spread};
 use cutover_core::table::Balance;
 use cutover_core::trail::{AccessLog, BadFormat, Field, Format, Preamble, Trail};
 
-use super::Place;
+use super::{Place, spans};
 use crate::config::keys::nearest;
 use crate::config::reader::{Located, Reader, Zero};
 
@@ -15,7 +15,13 @@ use crate::config::reader::{Located, Reader, Zero};
 pub(super) fn trail(route: &Reader, place: &Place) -> Trail {
     let flag = |key| route.flag(key).is_some_and(|flag| flag.value);
     let preamble = route.one_of("send_proxy", &[("v1", Preamble::V1), ("v2", Preamble::V2)]);
-    Trail { log: access_log(route, place), request_id: flag("request_id"), trace: flag("trace"), preamble }
+    Trail {
+        log: access_log(route, place),
+        request_id: flag("request_id"),
+        trace: flag("trace"),
+        spans: spans::read(route, place),
+        preamble,
+    }
 }
 
 /// Reads how the requests of a route are spread.

@@ -41,7 +41,7 @@ impl Parts {
             match state.instances.get(instance) {
                 Some(found) if found.is_kept_alive() => self.keep_alive(service, instance, found).await,
                 Some(found) => match found.duty {
-                    Duty::Retiring { until } => self.retire_in_time(service, instance, until).await,
+                    Duty::Retiring { .. } => self.retire_in_time(service, instance).await,
                     _ => break,
                 },
                 None => break,

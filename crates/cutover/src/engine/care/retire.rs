@@ -39,15 +39,17 @@ impl Parts {
         .await;
     }
 
-    /// Stops an instance when it has nothing in hand. Requests have the drain time once more at most, streams until `until`,
-    /// and then until soon after they were closed.
-    pub(super) async fn retire_in_time(&self, service: &ServiceName, instance: &InstanceId, until: Timestamp) {
+    /// Stops an instance when it has nothing in hand. Requests have the drain time once more at most, streams until the time that the
+    /// journal names, and then until soon after they were closed.
+    pub(super) async fn retire_in_time(&self, service: &ServiceName, instance: &InstanceId) {
         self.publish(service).await;
         let drain_time = self.drain_time(service, std::slice::from_ref(instance));
         let mut requests_until = None;
         let mut closed = false;
         loop {
             let in_hand = self.in_hand(instance).await;
+            // Looked up each time: a step that is tried again gives its streams their time anew.
+            let Some(until) = retires_until(&self.ledger.state(service), instance) else { return };
             let now = self.now();
             // Counted from when they are first seen: a router that had lost its table may have given it new ones.
             let has_requests = in_hand.is_some_and(|hand| hand.requests > 0);
@@ -131,6 +133,13 @@ impl Parts {
                 Err(_) => tokio::time::sleep(super::super::RETRY).await,
             }
         }
+    }
+}
+
+fn retires_until(state: &cutover_core::machine::ServiceState, instance: &InstanceId) -> Option<Timestamp> {
+    match state.instances.get(instance)?.duty {
+        Duty::Retiring { until } => Some(until),
+        _ => None,
     }
 }
 

@@ -90,13 +90,14 @@ impl Parts {
         self.end_soon(key_of(&state.name, deployment, hook)).await;
     }
 
-    /// Ends what hooks have left whose deployments have ended.
+    /// Ends what an earlier agent's hooks have left: whatever is not at work now. That it is, is recorded before it begins.
     pub(in super::super) async fn end_old_hooks(&self) {
-        let ended = |key: &HookKey| {
-            let running = self.ledger.state(&key.service).deployment;
-            running.is_none_or(|deployment| deployment.id != key.deployment)
+        let old = |key: &HookKey| {
+            let state = self.ledger.state(&key.service);
+            let running = state.deployment.as_ref().is_some_and(|deployment| deployment.id == key.deployment);
+            !running || at_work(&state) != Some(key.hook)
         };
-        self.end_hooks(&ended).await;
+        self.end_hooks(&old).await;
     }
 
     async fn end_soon(self: &Arc<Self>, key: HookKey) {
@@ -130,6 +131,8 @@ impl Parts {
         };
         let key = &order.key;
         if let Err(error) = self.world.runtime.end_hooks(&|found| found == key).await {
+            // This one is not run, but neither may the earlier one go on.
+            self.end_soon(order.key.clone()).await;
             return failed(error.about(format!("could not end what an earlier run of {} left", call.hook.name())));
         }
         match tokio::time::timeout(call.within + OVERHEAD, self.world.runtime.hook(&order)).await {
@@ -160,7 +163,9 @@ impl Parts {
         variables.insert("CUTOVER_PROJECT".to_owned(), release.spec.project.clone());
         if let Some(instance) = instance {
             let at = self.target(service, instance)?;
-            variables.insert("CUTOVER_PREVIEW_URL".to_owned(), format!("http://{}", at.address));
+            variables.insert("CUTOVER_PREVIEW_URL".to_owned(), at.url());
+            let socket = at.socket.map(|path| path.display().to_string());
+            variables.extend(socket.map(|path| ("CUTOVER_SOCKET".to_owned(), path)));
         }
         Ok(HookOrder {
             key,
@@ -171,6 +176,18 @@ impl Parts {
             variables,
             within: call.within,
         })
+    }
+}
+
+/// The hook that runs now.
+fn at_work(state: &ServiceState) -> Option<Hook> {
+    match state.next() {
+        Next::Perform(step, _) => match state.deployment.as_ref()?.plan.steps.get(step)? {
+            Step::Hook { hook, .. } => Some(*hook),
+            _ => None,
+        },
+        Next::RunHook(call, _) => Some(call.hook),
+        _ => None,
     }
 }
 

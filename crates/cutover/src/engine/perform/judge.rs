@@ -99,14 +99,23 @@ impl Parts {
         Some(known.findings.clone().filter(|_| ended).unwrap_or(findings))
     }
 
-    /// Makes it durable, if the step is still at work.
     async fn keep(&self, service: &ServiceName, step: usize, judgement: Judgement) -> Result<(), JournalError> {
         let event = Event::Judged { step, judgement: Box::new(judgement) };
+        self.note_at_work(service, step, event).await.map(drop)
+    }
+
+    /// Makes durable what a step that observes has come to, if it is still at work. Whether it was.
+    pub(super) async fn note_at_work(
+        &self,
+        service: &ServiceName,
+        step: usize,
+        event: Event,
+    ) -> Result<bool, JournalError> {
         let decided = self.ledger.decide(service, |_, state| {
             let at_work = observing(state).is_some_and(|(now, _)| now == step);
             Ok::<_, JournalError>(if at_work { vec![event] } else { Vec::new() })
         });
-        decided.await.map(drop)
+        decided.await.map(|noted| !noted.is_empty())
     }
 }
 

@@ -100,7 +100,12 @@ impl Parts {
     pub(super) fn target(&self, service: &ServiceName, instance: &InstanceId) -> Result<ProbeTarget, Failure> {
         let address = self.ledger.state(service).instances.get(instance).and_then(|found| found.address);
         let address = address.ok_or_else(|| Failure::new(format!("{instance} has no address yet")))?;
-        Ok(ProbeTarget { instance: instance.clone(), address })
+        // Without its release nobody knows how it is spoken to; whoever needs more of that release says that it is gone.
+        let release = self.release(service, instance.release).ok();
+        let release = release.as_ref();
+        let tls = release.and_then(|release| release.spec.route.as_ref()?.proxy()?.instance_tls.clone());
+        let socket = release.and_then(|release| release.spec.run.process()?.socket_of(instance));
+        Ok(ProbeTarget { instance: instance.clone(), address, tls, socket })
     }
 
     /// What can be removed is removed; what cannot is left, and said: it hurts nobody.

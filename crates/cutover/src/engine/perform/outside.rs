@@ -10,8 +10,8 @@ use cutover_core::spec::MetricSpec;
 use cutover_core::{Failure, InstanceId, ServiceName};
 use futures_util::future::{join_all, select_all};
 
-use super::super::Parts;
-use super::super::port::{JournalError, Subject};
+use super::super::port::Subject;
+use super::super::{Parts, RETRY};
 use super::judge::observing;
 
 /// The metrics of a release that is observed, and what is asked about.
@@ -78,12 +78,12 @@ impl Parts {
         if before != Some(outcome) {
             let (step, metric) = (asking.step, metric.name.clone());
             let event = Event::Asked { step, metric, outcome, said: said.clone() };
-            let decided = self.ledger.decide(service, |_, state| {
-                let at_work = observing(state).is_some_and(|(now, _)| now == step);
-                Ok::<_, JournalError>(if at_work { vec![event] } else { Vec::new() })
-            });
-            if decided.await.is_err() {
-                return (Outcome::NotEnoughData, said);
+            while self.note_at_work(service, step, event.clone()).await.is_err() {
+                if outcome != Outcome::Fail {
+                    return (Outcome::NotEnoughData, said);
+                }
+                // What is bad is not forgotten because it cannot be written down now: nothing else can be either.
+                tokio::time::sleep(RETRY).await;
             }
         }
         (outcome, said)

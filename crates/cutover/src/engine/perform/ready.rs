@@ -69,7 +69,7 @@ impl Parts {
     async fn never_ready(&self, spec: &ReadySpec, at: &ProbeTarget, gate: &Gate) -> Failure {
         let last = gate.last_failure().unwrap_or("it passed, but not for long enough");
         let within = duration::text(spec.within);
-        let summary = format!("{} at {} was not ready within {within}: {last}", at.instance, at.address);
+        let summary = format!("{} at {} was not ready within {within}: {last}", at.instance, at.place());
         self.with_evidence(Failure::new(summary), &at.instance).await
     }
 

@@ -47,16 +47,16 @@ impl Parts {
         let duty = self.ledger.state(service).instances.get(instance).map(|found| found.duty);
         let Some(Duty::Resting { until }) = duty else { return };
         let drain_time = self.drain_time(service, std::slice::from_ref(instance));
-        let (mut requests_until, mut closed) = (None, false);
+        let (mut requests_until, mut closed) = (None::<Timestamp>, false);
         loop {
             let now = self.now();
-            if let Some(hand) = self.in_hand(instance).await {
-                // Counted from when they are first seen: a router that had lost its table may have given it new ones.
-                let limit = *requests_until.get_or_insert(now + drain_time);
-                let requests_are_over = hand.requests == 0 || now >= limit;
-                if hand.requests == 0 {
-                    requests_until = None;
-                }
+            let in_hand = self.in_hand(instance).await;
+            // Counted from when they are first seen, and anew behind a router that was gone: one that had lost its table may have
+            // given it new ones.
+            let has_requests = in_hand.is_some_and(|hand| hand.requests > 0);
+            requests_until = has_requests.then(|| requests_until.unwrap_or(now + drain_time));
+            if let Some(hand) = in_hand {
+                let requests_are_over = requests_until.is_none_or(|limit| now >= limit);
                 let streams_are_over = hand.streams == 0 || now >= until + STREAMS_END;
                 if requests_are_over && streams_are_over {
                     return;

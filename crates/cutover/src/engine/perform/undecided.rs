@@ -7,7 +7,6 @@ use cutover_core::spec::Undecided;
 use cutover_core::{Failure, InstanceId, ServiceName, Timestamp};
 
 use super::super::Parts;
-use super::super::port::JournalError;
 use super::judge::observing;
 
 impl Parts {
@@ -44,7 +43,7 @@ impl Parts {
         let (Some((step, deployment)), Some(release)) = (observing(&state), release) else { return Ok(true) };
         let rollout = &release.spec.rollout;
         if !rollout.extend.is_zero() && !deployment.extended.contains_key(&step) {
-            return Ok(!self.note(service, Event::Extended { step, by: rollout.extend, reason }).await);
+            return Ok(!self.goes_on(service, step, Event::Extended { step, by: rollout.extend, reason }).await);
         }
         match rollout.undecided {
             Undecided::Promote => Ok(true),
@@ -52,19 +51,12 @@ impl Parts {
                 .hint("`undecided = \"promote\"` lets it go on, a longer `watch` or `extend` sees more")),
             // Whoever lets it go on after that has answered.
             Undecided::Ask if deployment.asked.contains(&step) => Ok(true),
-            Undecided::Ask => Ok(!self.note(service, Event::Undecided { step, reason }).await),
+            Undecided::Ask => Ok(!self.goes_on(service, step, Event::Undecided { step, reason }).await),
         }
     }
 
-    /// Makes it durable if its step is still at work; if it is not, nobody needs it any more. False then.
-    async fn note(&self, service: &ServiceName, event: Event) -> bool {
-        let (Event::Extended { step: at, .. } | Event::Undecided { step: at, .. }) = event else { return false };
-        let mut noted = false;
-        let decided = self.ledger.decide(service, |_, state| {
-            noted = observing(state).is_some_and(|(now, _)| now == at);
-            Ok::<_, JournalError>(if noted { vec![event] } else { Vec::new() })
-        });
-        // A journal that cannot be written is tried again.
-        decided.await.is_err() || noted
+    /// True if the step does not end with this: it was noted, or could not be, and is tried again.
+    async fn goes_on(&self, service: &ServiceName, step: usize, event: Event) -> bool {
+        self.note_at_work(service, step, event).await.unwrap_or(true)
     }
 }

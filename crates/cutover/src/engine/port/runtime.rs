@@ -67,6 +67,12 @@ pub trait Runtime: Send + Sync {
         Err(Unhealthy::Unchecked(format!("{instance} has no health check of its own")))
     }
 
+    /// Why what this would run could not be started here, as far as that can be known before; said while planning.
+    async fn can_start(&self, spec: &RunSpec) -> Result<(), Failure> {
+        let _ = spec;
+        Ok(())
+    }
+
     /// What speaks against running this many more beside those that run, as far as memory goes, judged by what those take.
     async fn cramped(&self, running: &[InstanceId], more: usize) -> Option<Cramped> {
         let _ = (running, more);

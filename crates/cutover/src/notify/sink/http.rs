@@ -1,10 +1,10 @@
 //! One POST on a connection of its own, over HTTP or HTTPS with the certificates of this machine. Redirects are not followed:
 //! they would carry what is said, and its signature, to somebody else.
 
-use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
+use cutover_core::failure::reasons;
 use cutover_core::spec::Secret;
 use http_body_util::{BodyExt, Full};
 use hyper::header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
@@ -93,20 +93,6 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     }
     let until = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
     Duration::try_from(until.duration_since(jiff::Timestamp::now())).ok()
-}
-
-/// The error with its reasons; those that repeat the one before are left out.
-pub(crate) fn reasons(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut reason = error.source();
-    while let Some(error) = reason {
-        let said = error.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
-        }
-        reason = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

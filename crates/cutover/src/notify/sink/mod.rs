@@ -8,7 +8,7 @@ mod process;
 mod slack;
 mod webhook;
 
-pub(crate) use http::{connector, reasons};
+pub(crate) use http::connector;
 
 use std::time::Duration;
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use cutover_core::spec::RouteKind;
 use cutover_core::{Failure, InstanceId};
+use cutover_proxy::tls::LOOKING;
 use http_body_util::Empty;
 use hyper::Request;
 use hyper_util::rt::TokioIo;
@@ -72,13 +73,14 @@ trait Both: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Both for T {}
 
 /// Speaks TLS with our own proxy, as one who asks for this host. The question is who answers behind it, not whether a stranger
-/// would believe the certificate: an expired one must not keep a deployment from being turned back.
+/// would believe the certificate: an expired one must not keep a deployment from being turned back, nor one that is still being
+/// ordered the first from succeeding.
 async fn secure(tcp: TcpStream, host: &str) -> Result<TlsStream<TcpStream>, Box<dyn std::error::Error + Send + Sync>> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
     let mut config =
         config.dangerous().with_custom_certificate_verifier(Arc::new(Ours(provider))).with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![b"http/1.1".to_vec(), LOOKING.to_vec()];
     let name = host.rsplit_once(':').filter(|_| !host.ends_with(']')).map_or(host, |(name, _)| name);
     let name = ServerName::try_from(name.trim_matches(['[', ']']).to_owned())?;
     Ok(TlsConnector::from(Arc::new(config)).connect(name, tcp).await?)

@@ -81,7 +81,8 @@ impl Router for BuiltinRouter {
 
     async fn can_serve(&self, route: &RouteSpec) -> Result<(), Failure> {
         let Some(tls) = route.proxy().and_then(|route| route.tls.as_ref()) else { return Ok(()) };
-        let CertificateFrom::Files { certificate, key } = &tls.from;
+        // One that is ordered may come after the deployment.
+        let CertificateFrom::Files { certificate, key } = &tls.from else { return Ok(()) };
         Pair::read(certificate, key)
             .map(drop)
             .map_err(|error| Failure::because("the proxy could not use the certificate", &error))

@@ -134,6 +134,9 @@ mod tests {
             instance: format!("web.r1.i{}", number + 1).parse().unwrap(),
             address: format!("10.0.0.{}:80", number + 1).parse().unwrap(),
             mode: *mode,
+            protocol: Default::default(),
+            tls: None,
+            socket: None,
         };
         Service {
             name: ServiceName::new("web").unwrap(),

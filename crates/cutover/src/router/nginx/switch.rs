@@ -1,11 +1,12 @@
-//! The switch: test, write, test, reload, and wait until nginx has acknowledged.
+//! The switch: write, test, reload, and wait until nginx has acknowledged.
 //!
 //! `nginx -s reload` returns before anything has changed: nginx reads its configuration, starts new workers, and a tenth of a
 //! second later tells the old ones to take no more. Whoever stops the old release at once loses what comes in meanwhile. So a
 //! switch counts as done when every worker of before is gone or *is shutting down* (then its listening sockets are closed),
 //! a new one is there, and, where something answers, a question through nginx is answered with the new state.
 //!
-//! Anything that fails behind the write is undone: the old content is put back, and nginx told to read it.
+//! Anything that fails behind the write is undone: the old content is put back, and nginx told to read it. If its configuration is
+//! refused even so, somebody else broke it.
 
 use std::time::Duration;
 
@@ -62,7 +63,6 @@ impl Front {
             return Ok(self.leaving().await);
         }
         self.keep_what_was_edited(&record, now.as_deref());
-        self.must_be_good(now.is_some()).await?;
         // A debt of before means that what is there now was never acknowledged; what was there before it is kept already.
         let owed_before = std::mem::replace(&mut record.owed, true);
         if !owed_before {
@@ -73,16 +73,23 @@ impl Front {
             }
         }
         self.records.keep(&record).map_err(RouterError::Refused)?;
-        if now.as_ref() != Some(&content) {
+        let ours = now.as_ref() != Some(&content);
+        if ours {
             self.place.write(&self.route.file, &content).await.map_err(unreached)?;
         }
         if let Err(error) = self.program().test().await {
-            return Err(self.take_back(Record { owed: owed_before, ..record }, error).await);
+            let record = Record { owed: owed_before, ..record };
+            return Err(match ours {
+                true => self.take_back(record, now.is_some(), error).await,
+                false => self.not_good_before(error),
+            });
         }
         // Only now: where nginx's number is kept, a configuration that lacked our file could not tell.
         let before = match self.processes().await {
             Ok(before) => before,
-            Err(error) => return Err(self.take_back(Record { owed: owed_before, ..record }, error).await),
+            Err(error) => {
+                return Err(self.take_back(Record { owed: owed_before, ..record }, now.is_some(), error).await);
+            }
         };
         let old = match self.reload(&before, wanted, token).await {
             Ok(old) => old,
@@ -112,21 +119,6 @@ impl Front {
             }
         };
         render(&self.route.shape, wanted, now, chosen.as_deref()).map_err(|error| cannot(&error))
-    }
-
-    /// An nginx whose configuration was broken by somebody else is not touched. One that only lacks the file which is about to
-    /// be written is not broken.
-    async fn must_be_good(&self, file_is_there: bool) -> Result<(), RouterError> {
-        let Err(error) = self.program().test().await else { return Ok(()) };
-        if !file_is_there && self.lacks_the_file(&error) {
-            return Ok(());
-        }
-        let failure = self.program().explain(error);
-        let summary = format!(
-            "nginx's configuration was not good before cutover touched it, and was left as it is: {}",
-            failure.summary
-        );
-        Err(refused(Failure { summary, ..failure }))
     }
 
     /// Whether nginx misses just what our file will bring.
@@ -189,14 +181,31 @@ impl Front {
 
     /// The new content is refused by nginx: what was there is put back, before anybody has read the other.
     /// Nothing was reloaded, so no more is owed than `record` says.
-    async fn take_back(&self, record: Record, error: ProgramError) -> RouterError {
+    async fn take_back(&self, record: Record, file_was_there: bool, error: ProgramError) -> RouterError {
         let failure = self.program().explain(error);
         let summary = format!("nginx refused what was written for {}: {}", self.service, failure.summary);
         let failure = Failure { summary, ..failure };
         if let Err(again) = self.put_back(&record).await {
             return refused(self.by_hand(failure, &again));
         }
-        self.records.keep(&record).err().map_or_else(|| refused(failure), refused)
+        if let Err(failure) = self.records.keep(&record) {
+            return refused(failure);
+        }
+        // Asked only now: a test before each write would cost every deployment the time of one more.
+        match self.program().test().await {
+            Err(error) if file_was_there || !self.lacks_the_file(&error) => self.not_good_before(error),
+            _ => refused(failure),
+        }
+    }
+
+    /// Somebody else broke nginx's configuration.
+    fn not_good_before(&self, error: ProgramError) -> RouterError {
+        let failure = self.program().explain(error);
+        let summary = format!(
+            "nginx's configuration was not good before cutover touched it, and was left as it is: {}",
+            failure.summary
+        );
+        refused(Failure { summary, ..failure })
     }
 
     /// nginx may have read the new content, or not: it is put back, and nginx told to read again. The reload stays owed, so that

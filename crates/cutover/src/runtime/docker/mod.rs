@@ -153,6 +153,7 @@ pub async fn neighbour(
     instance: &InstanceId,
     image: String,
 ) -> Result<bollard::models::ContainerCreateBody, Failure> {
+    start::make_folders(spec)?;
     let mut addresses = HashMap::new();
     for attachment in &spec.networks {
         network::provide(docker, attachment).await?;
@@ -162,6 +163,19 @@ pub async fn neighbour(
     }
     let choice = settings::Choice { instance, attempt: 0, spec, image, addresses, published: None, state: "" };
     Ok(settings::body(&choice))
+}
+
+/// Attaches an accessory to the rest of its networks and starts it; fine if that was done before.
+pub async fn start_neighbour(
+    docker: &Docker,
+    container: &str,
+    spec: &ContainerSpec,
+    instance: &InstanceId,
+) -> Result<(), Failure> {
+    // Only the first network has fixed addresses; they were chosen when it was made.
+    let (image, addresses) = (String::new(), HashMap::new());
+    let choice = settings::Choice { instance, attempt: 0, spec, image, addresses, published: None, state: "" };
+    start::start(docker, container, &choice).await
 }
 
 /// Where a container that was not started here is reached.
@@ -234,6 +248,19 @@ impl Runtime for DockerRuntime {
         let pid = u32::try_from(pid).ok().filter(|pid| *pid > 0)?;
         let address = SocketAddr::new(record.address?.ip(), record.port);
         tokio::task::spawn_blocking(move || sockets::peers(address, pid)).await.ok()
+    }
+
+    async fn can_start(&self, spec: &RunSpec) -> Result<(), Failure> {
+        let RunSpec::Container(spec) = spec else { return Ok(()) };
+        let made = spec.networks.iter().filter(|network| network.create.is_some()).collect::<Vec<_>>();
+        if made.is_empty() {
+            return Ok(());
+        }
+        let docker = self.docker().await?;
+        for network in made {
+            network::can_provide(&docker, network).await?;
+        }
+        Ok(())
     }
 
     async fn cramped(&self, running: &[InstanceId], more: usize) -> Option<Cramped> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 
 use bollard::Docker;
-use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest};
+use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest, NetworkInspect};
 use cutover_core::Failure;
 use cutover_core::spec::{Attachment, NetworkSpec};
 
@@ -13,10 +13,8 @@ use super::engine::{is_missing, refused};
 /// Sees to it that a network is there.
 pub async fn provide(docker: &Docker, attachment: &Attachment) -> Result<(), Failure> {
     let name = &attachment.network;
-    match docker.inspect_network(name, None).await {
-        Ok(found) => return check_range(attachment, ranges(found.ipam)),
-        Err(error) if is_missing(&error) => {}
-        Err(error) => return Err(refused(format!("could not look at the network {name}"), &error)),
+    if let Some(found) = find(docker, name).await? {
+        return check_range(attachment, ranges(found.ipam));
     }
     let Some(spec) = &attachment.create else {
         return Err(Failure::new(format!("there is no network {name}"))
@@ -26,20 +24,37 @@ pub async fn provide(docker: &Docker, attachment: &Attachment) -> Result<(), Fai
         Ok(_) => Ok(()),
         // Somebody else was faster.
         Err(_) if docker.inspect_network(name, None).await.is_ok() => Ok(()),
-        Err(error) => {
-            let owner = match &spec.subnet {
-                Some(subnet) => owner_of(docker, subnet).await,
-                None => None,
-            };
-            let failure = refused(format!("could not make the network {name}"), &error);
-            Err(match owner {
-                Some((owner, range)) => failure.hint(format!(
-                    "the network {owner} has {range}: choose another subnet, or `docker network rm {owner}` if nobody needs it"
-                )),
-                None => failure,
-            })
-        }
+        // Perhaps it is one that came after the plan.
+        Err(error) => Err(taken(docker, name, spec)
+            .await
+            .unwrap_or_else(|| refused(format!("could not make the network {name}"), &error))),
     }
+}
+
+/// Whether a network that is to be made is there as it should be, or could be made.
+pub async fn can_provide(docker: &Docker, attachment: &Attachment) -> Result<(), Failure> {
+    let (name, Some(spec)) = (&attachment.network, &attachment.create) else { return Ok(()) };
+    match find(docker, name).await? {
+        Some(found) => check_range(attachment, ranges(found.ipam)),
+        None => taken(docker, name, spec).await.map_or(Ok(()), Err),
+    }
+}
+
+async fn find(docker: &Docker, name: &str) -> Result<Option<NetworkInspect>, Failure> {
+    match docker.inspect_network(name, None).await {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if is_missing(&error) => Ok(None),
+        Err(error) => Err(refused(format!("could not look at the network {name}"), &error)),
+    }
+}
+
+/// Why a network cannot be made: another one has its range, or a part of it.
+async fn taken(docker: &Docker, name: &str, spec: &NetworkSpec) -> Option<Failure> {
+    let subnet = spec.subnet.as_ref()?;
+    let (owner, range) = owner_of(docker, subnet).await?;
+    let failure =
+        Failure::new(format!("could not make the network {name} with {subnet}: the network {owner} has {range}"));
+    Some(failure.hint(format!("choose another subnet, or `docker network rm {owner}` if nobody needs it")))
 }
 
 /// One that is there already must have the range that was asked for: else its fixed addresses are nobody's.

@@ -154,12 +154,12 @@ pub(super) async fn start(docker: &Docker, name: &str, choice: &Choice<'_>) -> R
     match docker.start_container(name, None).await {
         Ok(()) => Ok(()),
         Err(error) if super::engine::is_so(&error) => Ok(()),
-        Err(error) => Err(explained(name, choice, &error)),
+        Err(error) => Err(explained(docker, name, &error).await),
     }
 }
 
 /// The engine's words, and what they mean.
-fn explained(name: &str, choice: &Choice<'_>, error: &bollard::errors::Error) -> Failure {
+async fn explained(docker: &Docker, name: &str, error: &bollard::errors::Error) -> Failure {
     let failure = refused(format!("the engine did not start {name}"), error);
     let says = |text: &str| failure.summary.contains(text);
     let hint = if says("exec format error") {
@@ -167,11 +167,19 @@ fn explained(name: &str, choice: &Choice<'_>, error: &bollard::errors::Error) ->
     } else if says("executable file not found") || says("no such file or directory") {
         Some("the image has no such program: look at `command` and `entrypoint`".to_owned())
     } else if says("port is already allocated") || says("address already in use") {
-        choice.published.and_then(|at| sockets::holder(at.port())).map(|holder| format!("{holder} listens there"))
+        match port_in(&failure.summary) {
+            Some(port) => Some(format!("port {port} is held by {}", holder(docker, port).await)),
+            None => None,
+        }
     } else {
         None
     };
     Failure { hint: hint.or(failure.hint.clone()), ..failure }
+}
+
+/// The port that the engine could not have: it stands behind a colon (`0.0.0.0:5432 failed`, `0.0.0.0:5432: bind`).
+fn port_in(said: &str) -> Option<u16> {
+    said.split(':').skip(1).find_map(|part| part.split(' ').next()?.parse().ok())
 }
 
 /// The container as it is.
@@ -263,4 +271,19 @@ pub(super) fn make_folders(spec: &ContainerSpec) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_is_found_in_what_engines_say() {
+        let said = [
+            "driver failed programming external connectivity on endpoint x (1a2b): Bind for 0.0.0.0:5432 failed: port is already allocated",
+            "driver failed programming external connectivity on endpoint x: Error starting userland proxy: listen tcp4 0.0.0.0:5432: bind: address already in use",
+        ];
+        assert_eq!(said.map(port_in), [Some(5432); 2]);
+        assert_eq!(port_in("no such image: web:latest"), None);
+    }
 }

@@ -13,6 +13,13 @@ const LINES: usize = 50;
 
 /// What may be wrong; `None` if nothing can be seen from outside.
 pub fn diagnose(dir: &InstanceDir, record: &Record) -> Option<String> {
+    if let Some(path) = &record.socket {
+        let missing = record.main_lives() && !path.exists();
+        let path = path.display();
+        return missing.then(|| {
+            format!("there is no socket {path} yet: use {{socket}} in the command, or the variable CUTOVER_SOCKET")
+        });
+    }
     if says_address_in_use(dir) {
         let who = holder(record.port).map(|who| format!(" (by {who})")).unwrap_or_default();
         return Some(format!(

@@ -42,6 +42,13 @@ pub struct Launch {
     pub spec: ProcessSpec,
 }
 
+impl Launch {
+    /// The unix socket on which it listens in place of its port. The port is its own all the same: it is what tells instances apart.
+    pub fn socket(&self) -> Option<PathBuf> {
+        self.spec.socket_of(&self.instance).filter(|_| !self.hook)
+    }
+}
+
 /// How a start went: from the entry to the supervisor if it failed there, and from the supervisor to the agent.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -5,6 +5,8 @@
 
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::FileTypeExt;
+use std::path::PathBuf;
 
 use cutover_core::InstanceId;
 use serde::{Deserialize, Serialize};
@@ -39,6 +41,9 @@ pub struct Record {
     pub main: ProcessId,
     /// Its port on the loopback address.
     pub port: u16,
+    /// The unix socket on which it listens in place of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub socket: Option<PathBuf>,
 }
 
 /// How a run ended.
@@ -78,6 +83,16 @@ impl Record {
     /// The instance's own address.
     pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// Removes its socket, if one lies there: a program that was killed leaves it, and the next one could not listen on it. Its name has
+    /// the instance in it, so it is nobody else's.
+    pub fn remove_socket(&self) -> io::Result<()> {
+        let Some(path) = &self.socket else { return Ok(()) };
+        match std::fs::symlink_metadata(path) {
+            Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path),
+            _ => Ok(()),
+        }
     }
 
     /// Whether the program runs.

@@ -33,6 +33,7 @@ fn reading(started: u64, at: Instant, services: Vec<ServiceStats>, targets: Vec<
         down: None,
         restarts: 0,
         address: None,
+        socket: None,
         pid: None,
         share: 50.0,
         in_flight: 0,
@@ -64,7 +65,8 @@ fn reading(started: u64, at: Instant, services: Vec<ServiceStats>, targets: Vec<
         memory: 0,
     };
     let (started, generation) = (Timestamp(started), Generation(1));
-    let stats = Stats { started, generation, connections: 7, services, targets, certificates: Vec::new() };
+    let stats =
+        Stats { started, generation, connections: 7, services, targets, certificates: Vec::new(), further: None };
     Reading { at, status: Status { agent, proxy: None, services: vec![web] }, stats }
 }
 

@@ -20,18 +20,19 @@ use super::place::Place;
 /// A look sooner than this after the one before tells the same.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// How many parts are read in one look.
+/// How much is read at once, in bytes, and how many such parts in one look.
+const PART: usize = 1 << 20;
 const PARTS: usize = 8;
 
-/// Tells the number and size of a file, and what stands in it from a position on: up to a mebibyte. A file with another number, or
-/// one that has shrunk, is read from its beginning; the first time, its last mebibyte. It must work with a small shell.
+/// Tells the number and size of a file, and what stands in it from a position on: up to a part. A file with another number, or one
+/// that has shrunk, is read from its beginning; the first time, its last part. It must work with a small shell.
 const READ: &str = r#"
 [ -f "$1" ] || { echo "it is not a file" >&2; exit 3; }
-set -- "$1" "$2" "$3" $(stat -L -c '%i %s' "$1") || exit 4
+set -- "$1" "$2" "$3" "$4" $(stat -L -c '%i %s' "$1") || exit 4
 from=$3
-if [ "$2" = new ]; then from=$(($5 > 1048576 ? $5 - 1048576 : 0)); elif [ "$4" != "$2" ] || [ "$5" -lt "$3" ]; then from=0; fi
-echo "$4 $from"
-tail -c "+$((from + 1))" "$1" | head -c 1048576
+if [ "$2" = new ]; then from=$(($6 > $4 ? $6 - $4 : 0)); elif [ "$5" != "$2" ] || [ "$6" -lt "$3" ]; then from=0; fi
+echo "$5 $from"
+tail -c "+$((from + 1))" "$1" | head -c "$4"
 "#;
 
 /// An access log, and what was read in it.
@@ -106,7 +107,7 @@ impl Inner {
             let whole = part.text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
             self.take(&part.text[..whole], who, first && part.from > 0);
             self.read = Some((part.number.to_owned(), part.from + whole as u64));
-            if whole == 0 {
+            if part.text.len() < PART || whole == 0 {
                 break;
             }
         }
@@ -133,7 +134,8 @@ impl Inner {
 
 async fn read(place: &dyn Place, file: &Path, known: Option<&(String, u64)>) -> Result<Vec<u8>, Failure> {
     let (number, from) = known.map_or(("new".to_owned(), 0), Clone::clone);
-    let words = ["sh", "-c", READ, "cutover", &file.display().to_string(), &number, &from.to_string()];
+    let words =
+        ["sh", "-c", READ, "cutover", &file.display().to_string(), &number, &from.to_string(), &PART.to_string()];
     let output = place.run(&words.map(str::to_owned)).await.map_err(Failure::from)?;
     if output.status.success() {
         return Ok(output.stdout);

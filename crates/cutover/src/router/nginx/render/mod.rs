@@ -72,8 +72,16 @@ impl Wanted<'_> {
         if self.servers.is_empty() {
             return format!("{} nobody", self.service);
         }
-        let one = |server: &Server| format!("{} {}", server.instance, server.address);
+        let one = |server: &Server| match server.weight {
+            _ if !self.is_weighted() => format!("{} {}", server.instance, server.address),
+            weight => format!("{} {} weight {weight}", server.instance, server.address),
+        };
         self.servers.iter().map(one).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Whether anybody's share differs from an equal one.
+    fn is_weighted(&self) -> bool {
+        self.servers.iter().any(|server| server.weight != 1)
     }
 
     fn only(&self, shape: &'static str) -> Result<Option<&Server>, RenderError> {
@@ -83,11 +91,6 @@ impl Wanted<'_> {
             several => Err(RenderError::OnlyOne { shape, count: several.len() }),
         }
     }
-}
-
-/// Whether the weights of the servers have an effect in this shape. Strategies that shift traffic by steps need that.
-pub fn can_weigh(shape: &NginxShape) -> bool {
-    matches!(shape, NginxShape::Upstream { .. })
 }
 
 /// Whether the shape's file is ours from the first byte to the last.

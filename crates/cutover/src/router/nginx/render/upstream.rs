@@ -16,9 +16,8 @@ pub(super) fn render(name: &str, directives: &[String], server: Option<&str>, wa
     for directive in directives {
         text.push_str(&format!("    {};\n", directive.trim().trim_end_matches(';')));
     }
-    let weighted = wanted.servers.iter().any(|server| server.weight != 1);
     for one in &wanted.servers {
-        let weight = if weighted { format!(" weight={}", one.weight) } else { String::new() };
+        let weight = if wanted.is_weighted() { format!(" weight={}", one.weight) } else { String::new() };
         let further = server.map(|parameters| format!(" {parameters}")).unwrap_or_default();
         text.push_str(&format!("    server {}{weight}{further}; # {}\n", one.address, one.instance));
     }
