@@ -1,12 +1,12 @@
 # shellcheck shell=bash
 # How everything of a run is found again and removed. Sourced by stage.sh.
 
-# What runs from this run's folder: the agent, the proxy and supervisors, an nginx, a jar.
+# What runs from this run's folder: the agent, the proxy and supervisors, an nginx, a jar, an authority.
 processes() {
     local process
     for process in /proc/[0-9]*; do
         case $(readlink "$process/exe" || true) in
-            */cutover* | */nginx* | */java*) ;;
+            */cutover* | */nginx* | */java* | */pebble*) ;;
             *) continue ;;
         esac
         if tr '\0' ' ' <"$process/cmdline" | grep -qF "$run/" || find "$process/fd" -lname "$run/*" -print -quit | grep -q .; then

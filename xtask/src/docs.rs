@@ -13,6 +13,5 @@ pub fn run() -> Result<(), String> {
     for guard in GUARDS {
         command.args(["--test", guard]);
     }
-    let status = command.status().map_err(|error| format!("could not run cargo: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("the pages could not be written: {status}")) }
+    crate::test::passes(&mut command)
 }

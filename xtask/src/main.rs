@@ -2,12 +2,12 @@
 
 #![allow(clippy::print_stdout, reason = "printing is what these commands are for")]
 
-mod bench;
 mod docs;
-mod soak;
+mod fuzz;
 mod test;
 
-use std::process::ExitCode;
+use std::ffi::OsString;
+use std::process::{Command, ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -15,34 +15,35 @@ use clap::{Parser, Subcommand};
 #[derive(Parser)]
 struct Arguments {
     #[command(subcommand)]
-    command: Command,
+    command: Verb,
 }
 
 #[derive(Subcommand)]
-enum Command {
+enum Verb {
     /// Installs what is needed and runs every check
     Test {
-        /// Only those that need no tests to run
+        /// Only what needs no tests to run
         #[arg(long)]
         fast: bool,
+        /// Only the tests
+        #[arg(long, conflicts_with = "fast")]
+        tests: bool,
     },
-    /// Measures cutover against its peers
-    Bench {
-        #[command(subcommand)]
-        what: bench::What,
-    },
-    /// Runs what takes too long for the tests: deployments under load, kills, simulation, latency
-    Soak(soak::Soak),
+    /// Searches for bytes that break a parser of the proxy
+    Fuzz(fuzz::Arguments),
     /// Writes the generated pages of the documentation anew
     Docs,
+    /// `bench …` measures cutover against its peers, `soak …` runs what takes too long for the tests; `--help` behind them says more
+    #[command(external_subcommand)]
+    Measure(Vec<OsString>),
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
-        Command::Test { fast } => test::run(fast),
-        Command::Bench { what } => bench::run(what).map_err(|error| error.to_string()),
-        Command::Soak(soak) => soak::run(&soak),
-        Command::Docs => docs::run(),
+        Verb::Test { fast, tests } => test::run(!tests, !fast),
+        Verb::Fuzz(arguments) => fuzz::run(&arguments),
+        Verb::Docs => docs::run(),
+        Verb::Measure(words) => measure(&words),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -51,4 +52,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Builds what measures, optimized, and runs it with these words.
+fn measure(words: &[OsString]) -> Result<(), String> {
+    // Both at once: what each is built on has the same features then, and is built once.
+    let both = ["build", "--quiet", "--release", "--package", "cutover", "--package", "cutover-measure"];
+    test::passes(Command::new("cargo").args(both))?;
+    test::passes(Command::new(test::target().join("release/cutover-measure")).args(words))
 }

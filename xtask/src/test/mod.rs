@@ -3,58 +3,52 @@
 //! Nothing is skipped in silence: what is missing is installed (Debian packages when run as root, cargo-deny below the target
 //! directory), and what cannot be installed ends the run with the command that would.
 
+mod programs;
 mod stage;
 mod tools;
 mod tree;
 
-use std::fs::File;
 use std::path::Path;
 use std::process::Command;
 
+use programs::Program;
 use stage::Stages;
+pub use tools::target;
 
-/// Runs all checks, or those that need no long tests.
-pub fn run(fast: bool) -> Result<(), String> {
+/// Runs what looks at the code, what runs it, or both.
+pub fn run(looks: bool, tests: bool) -> Result<(), String> {
     let mut stages = Stages::default();
     let deny = stages.run("tools", tools::provide)?;
-    stages.run("tree", || tree::check(Path::new(".")))?;
-    stages.run("format", || cargo(&["fmt", "--all", "--check"]))?;
-    stages.run("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
-    stages.run("dependencies", || dependencies(&deny))?;
-    if !fast {
-        stages.run("build", build)?;
-        stages.run("tests", tests)?;
+    if looks {
+        stages.run("tree", || tree::check(Path::new(".")))?;
+        stages.run("format", || cargo(&["fmt", "--all", "--check"]))?;
+        stages.run("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+        stages.run("dependencies", || dependencies(&deny))?;
+    }
+    if tests {
+        let programs = stages.run("build", build)?;
+        stages.run("tests", || run_tests(programs))?;
+    }
+    if looks && tests {
         stages.run("documentation", documentation)?;
     }
     stages.summary();
     Ok(())
 }
 
-/// The examples are whole set-ups that mostly wait for something: they run beside the other tests. For the whole workspace, so that
-/// nothing is built a second time with other features.
-const EXAMPLES: [&str; 4] = ["test", "--workspace", "--test", "examples"];
+/// The examples are not among what `cargo test` runs. For the whole workspace, so that nothing is built a second time with other
+/// features.
+const EXAMPLES: [&str; 3] = ["--workspace", "--test", "examples"];
 
-fn build() -> Result<(), String> {
-    cargo(&["test", "--workspace", "--no-run", "--quiet"])?;
-    cargo(&[&EXAMPLES[..], &["--no-run", "--quiet"]].concat())
+fn build() -> Result<Vec<Program>, String> {
+    let mut programs = programs::build(&["--workspace"])?;
+    programs.extend(programs::build(&EXAMPLES)?);
+    Ok(programs)
 }
 
-fn tests() -> Result<(), String> {
-    let log = tools::folder().with_file_name("examples.log");
-    let file = File::create(&log).map_err(|error| format!("could not write {}: {error}", log.display()))?;
-    let errors = file.try_clone().map_err(|error| error.to_string())?;
-    let mut examples = Command::new("cargo");
-    let mut examples = examples
-        .args(EXAMPLES)
-        .stdout(file)
-        .stderr(errors)
-        .spawn()
-        .map_err(|error| format!("could not run the examples: {error}"))?;
-    let others = cargo(&["test", "--workspace", "--no-fail-fast"]);
-    let status = examples.wait().map_err(|error| format!("the examples are lost: {error}"))?;
-    println!("{}", std::fs::read_to_string(&log).unwrap_or_default());
-    others?;
-    if status.success() { Ok(()) } else { Err(format!("the examples failed: {status}")) }
+fn run_tests(programs: Vec<Program>) -> Result<(), String> {
+    programs::run(programs)?;
+    cargo(&["test", "--workspace", "--doc", "--quiet"])
 }
 
 fn cargo(arguments: &[&str]) -> Result<(), String> {
@@ -88,7 +82,7 @@ fn dependencies(deny: &Path) -> Result<(), String> {
 }
 
 /// Runs a command that must succeed.
-fn passes(command: &mut Command) -> Result<(), String> {
+pub fn passes(command: &mut Command) -> Result<(), String> {
     let shown = format!("{command:?}");
     let status = command.status().map_err(|error| format!("could not run {shown}: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("{shown} failed: {status}")) }

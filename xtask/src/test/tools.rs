@@ -24,6 +24,7 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
     ("debootstrap", "the images of the examples are made with it", "debootstrap"),
     ("ansible-playbook", "an example is deployed by Ansible", "ansible-core"),
     ("openssl", "an example has a certificate", "openssl"),
+    ("pebble", "tests order certificates from it", "pebble"),
     ("h2load", "tests load the proxy by HTTP/2", "nghttp2-client"),
     ("curl", "the examples ask their services", "curl"),
     ("ip", "the examples look for free networks", "iproute2"),
@@ -35,6 +36,7 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
         "a test reads the proxy's counters with it",
         "python3-prometheus-client",
     ),
+    ("/usr/lib/python3/dist-packages/grpc/__init__.py", "tests call and deploy gRPC with it", "python3-grpcio"),
     ("php-fpm*", "tests probe and deploy PHP over FastCGI", "php-fpm"),
 ];
 
@@ -82,9 +84,14 @@ fn compose_2() -> Result<(), String> {
 }
 
 /// Where tools are kept that are not installed.
-pub(super) fn folder() -> PathBuf {
+pub fn folder() -> PathBuf {
+    target().join("tools")
+}
+
+/// Where cargo builds.
+pub fn target() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
-    std::path::absolute(target.join("tools")).unwrap_or(target)
+    std::path::absolute(&target).unwrap_or(target)
 }
 
 /// The installed cargo-deny, or one built into the target directory, once and without optimization: it runs for seconds.
