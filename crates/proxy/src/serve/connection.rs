@@ -78,12 +78,13 @@ pub async fn serve(worker: &Rc<Worker>, stream: Socket, slot: Rc<Slot>, peer: So
             return Box::pin(http2::connection::serve(worker, begun, secure, slot, peer)).await;
         }
         let mut scratch = worker.stock.scratch();
-        let next = client.one(&mut scratch).await;
+        // Boxed, so that a connection has the room for a request only while there is one.
+        let next = Box::pin(client.one(&mut scratch)).await;
         worker.stock.give_scratch(scratch);
         client.tell_of_no_service();
         match next {
             Next::Keep => {}
-            Next::Close => return client.linger().await,
+            Next::Close => return Box::pin(client.linger()).await,
             Next::Drop => return,
         }
     }

@@ -18,7 +18,13 @@ const LENT: usize = 32;
 /// How many of each kind are kept.
 const KEPT: usize = 64;
 
-/// Larger ones are not kept.
+/// What a scratch space may keep. Messages grow it; in time every one has had a long message, and together they would be megabytes that nobody uses.
+const SMALL: usize = READ;
+
+/// How many are kept with what they have grown to, up to [`LARGEST`] for each buffer: the next long message comes soon.
+const GROWN: usize = 8;
+
+/// Larger ones are never kept.
 const LARGEST: usize = 64 << 10;
 
 /// What serving one request needs besides its read buffers.
@@ -84,12 +90,33 @@ impl Stock {
     /// Gives one back.
     pub fn give_scratch(&self, mut scratch: Box<Scratch>) {
         let mut scratches = self.scratches.borrow_mut();
-        if scratches.len() < KEPT && scratch.sent.capacity().max(scratch.out.capacity()) <= LARGEST {
-            scratch.sent.clear();
-            scratch.out.clear();
-            scratch.head.clear();
-            scratch.trace.clear();
+        if scratches.len() < KEPT {
+            let most = if scratches.len() < GROWN { LARGEST } else { SMALL };
+            let Scratch { sent, out, head, trace, .. } = &mut *scratch;
+            for buffer in [sent, out, head, trace] {
+                if buffer.capacity() > most { *buffer = Vec::new() } else { buffer.clear() }
+            }
             scratches.push(scratch);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Seen to fail with every scratch space kept as it is.
+    #[test]
+    fn few_scratch_spaces_stay_grown() {
+        let stock = Stock::default();
+        let grown = |size| Box::new(Scratch { sent: vec![0; size], out: vec![0; size], ..Scratch::default() });
+        for _ in 0..2 * KEPT {
+            stock.give_scratch(grown(LARGEST));
+        }
+        stock.give_scratch(grown(LARGEST + 1));
+        let kept = stock.scratches.borrow();
+        let capacity: usize = kept.iter().map(|scratch| scratch.sent.capacity() + scratch.out.capacity()).sum();
+        assert_eq!((kept.len(), capacity), (KEPT, GROWN * 2 * LARGEST));
+        assert!(kept.iter().all(|scratch| scratch.sent.is_empty() && scratch.out.is_empty()));
     }
 }

@@ -68,6 +68,12 @@ impl<'a> Program<'a> {
         self.run(self.program.reload.clone().unwrap_or_else(own)).await.map(drop)
     }
 
+    /// Whether [`Self::reload`] refuses what a test would refuse, and then asks nobody: nginx's own command reads the whole configuration before it
+    /// sends the signal. What it does not try is to open logs and sockets.
+    pub fn reload_refuses(&self) -> bool {
+        self.program.reload.is_none()
+    }
+
     /// The command that reloads it, for people.
     pub fn reload_command(&self) -> String {
         self.program.reload.clone().unwrap_or_else(|| self.command(&["-s", "reload"])).join(" ")

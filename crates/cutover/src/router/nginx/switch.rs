@@ -1,4 +1,4 @@
-//! The switch: write, test, reload, and wait until nginx has acknowledged.
+//! The switch: write, have nginx read it, and wait until it has acknowledged.
 //!
 //! `nginx -s reload` returns before anything has changed: nginx reads its configuration, starts new workers, and a tenth of a
 //! second later tells the old ones to take no more. Whoever stops the old release at once loses what comes in meanwhile. So a
@@ -24,8 +24,19 @@ use crate::engine::port::RouterError;
 /// How long nginx may take from the reload to the acknowledgement.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long it takes until one asks whether it can: most take a fifth of a second.
+const DOUBT: Duration = Duration::from_secs(2);
+
 /// The answers of an nginx that has nobody to pass a request to.
 const NOBODY_THERE: [u16; 2] = [502, 504];
+
+/// Why nginx does not go by what was written.
+enum Unread {
+    /// It was refused before anything was read.
+    Refused(ProgramError),
+    /// Perhaps it was read, perhaps not.
+    Perhaps(Failure),
+}
 
 impl Front {
     /// Makes nginx send the service's traffic as wanted. When this returns, no request that comes in later goes anywhere else.
@@ -77,23 +88,13 @@ impl Front {
         if ours {
             self.place.write(&self.route.file, &content).await.map_err(unreached)?;
         }
-        if let Err(error) = self.program().test().await {
-            let record = Record { owed: owed_before, ..record };
-            return Err(match ours {
-                true => self.take_back(record, now.is_some(), error).await,
-                false => self.not_good_before(error),
-            });
-        }
-        // Only now: where nginx's number is kept, a configuration that lacked our file could not tell.
-        let before = match self.processes().await {
-            Ok(before) => before,
-            Err(error) => {
+        let old = match self.have_read(wanted, token).await {
+            Ok(old) => old,
+            Err(Unread::Refused(error)) if ours => {
                 return Err(self.take_back(Record { owed: owed_before, ..record }, now.is_some(), error).await);
             }
-        };
-        let old = match self.reload(&before, wanted, token).await {
-            Ok(old) => old,
-            Err(failure) => return Err(self.go_back(&record, failure).await),
+            Err(Unread::Refused(error)) => return Err(self.not_good_before(error)),
+            Err(Unread::Perhaps(failure)) => return Err(self.go_back(&record, failure).await),
         };
         if record.acknowledged.is_some() && !wanted.servers.is_empty() {
             self.records.drop_original(&record);
@@ -138,14 +139,37 @@ impl Front {
         }
     }
 
-    async fn reload(&self, before: &[Process], wanted: &Wanted<'_>, token: Option<&str>) -> Result<Vec<u32>, Failure> {
+    /// Has nginx read what was written, and waits until it has. Tells the workers of before that are still there.
+    async fn have_read(&self, wanted: &Wanted<'_>, token: Option<&str>) -> Result<Vec<u32>, Unread> {
+        // Only now: where nginx's number is kept, a configuration that lacked our file could not tell.
+        let before = self.processes().await;
+        let runs = before.as_ref().is_ok_and(|before| !before.is_empty());
+        if !runs || !self.program().reload_refuses() {
+            self.program().test().await.map_err(Unread::Refused)?;
+        }
+        let before = before.map_err(Unread::Refused)?;
         if before.is_empty() {
             // It reads the file when it starts. Nobody serves by the old one, for nobody serves.
             tracing::warn!("no nginx runs {}; {} is right for its next start", self.place.name(), self.title());
             return Ok(Vec::new());
         }
-        self.program().reload().await.map_err(|error| self.program().explain(error))?;
-        let begun = Instant::now();
+        match self.program().reload().await {
+            Err(error @ ProgramError::Refused { .. }) if self.program().reload_refuses() => {
+                return Err(Unread::Refused(error));
+            }
+            done => done.map_err(|error| Unread::Perhaps(self.program().explain(error)))?,
+        }
+        self.acknowledged(&before, wanted, token).await.map_err(Unread::Perhaps)
+    }
+
+    /// Waits until nginx shows that it has read its configuration again.
+    async fn acknowledged(
+        &self,
+        before: &[Process],
+        wanted: &Wanted<'_>,
+        token: Option<&str>,
+    ) -> Result<Vec<u32>, Failure> {
+        let (begun, mut doubted) = (Instant::now(), false);
         loop {
             let (lacks, old) = match self.processes().await {
                 Ok(now) => (unacknowledged(before, &now), still_there(before, &now)),
@@ -156,6 +180,10 @@ impl Front {
                 lacks => lacks,
             };
             let Some(lacks) = lacks else { return Ok(old) };
+            if begun.elapsed() > DOUBT && !std::mem::replace(&mut doubted, true) {
+                // What is wrong with more than the words, such as a log file that cannot be opened, only a test can tell.
+                self.program().test().await.map_err(|error| self.program().explain(error))?;
+            }
             if begun.elapsed() > PATIENCE {
                 let summary = format!("nginx {} did not take the new state within {PATIENCE:?}", self.place.name());
                 return Err(Failure::new(format!("{summary}: {lacks}")).hint("nginx's error log may say why"));

@@ -1,8 +1,11 @@
 //! A container of this host's engine: its files by the folder that is mounted into it, its commands by `docker exec`.
 //!
-//! The engine is spoken to by its own command, so that its contexts, `DOCKER_HOST` and logins count as they do for people.
+//! The engine is spoken to by its own command, so that its contexts, `DOCKER_HOST` and logins count as they do for people. Each command costs a tenth of
+//! a second, in the middle of a switch; so a container that runs on this host is remembered while its first process lives, and its processes
+//! are read from `/proc`.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,11 +13,20 @@ use serde::Deserialize;
 
 use super::command::{self, Output};
 use super::{Host, Place, PlaceError, Process, process};
+use crate::runtime::process::identity::ProcessId;
 
 /// A container, by its name or by `project/service`.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Container {
     name: String,
+    known: Mutex<Option<Known>>,
+}
+
+/// A container that runs on this host.
+#[derive(Debug, Clone)]
+struct Known {
+    id: String,
+    first: ProcessId,
 }
 
 #[derive(Deserialize)]
@@ -28,7 +40,7 @@ struct Mount {
 impl Container {
     /// The container of this name.
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned() }
+        Self { name: name.to_owned(), known: Mutex::new(None) }
     }
 
     async fn docker(&self, words: &[&str]) -> Result<Output, PlaceError> {
@@ -53,8 +65,29 @@ impl Container {
         Err(PlaceError::Unreachable { place: self.name(), why, hint })
     }
 
+    /// What was seen of it, if it still runs.
+    fn known(&self) -> Option<Known> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        known.filter(|known| known.first.lives())
+    }
+
+    /// What can be seen of it; `None` if its processes are not among those of `/proc`.
+    async fn look(&self) -> Result<Option<Known>, PlaceError> {
+        if let Some(known) = self.known() {
+            return Ok(Some(known));
+        }
+        let container = self.container().await?;
+        let told = self.ask(&["inspect", "--format", "{{.Id}} {{.State.Pid}}", &container]).await?;
+        let seen = told.split_once(' ').and_then(|(id, pid)| seen(id, pid.parse().ok()?));
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&seen);
+        Ok(seen)
+    }
+
     /// The container's own name, which a Compose service has by its labels.
     async fn container(&self) -> Result<String, PlaceError> {
+        if let Some(known) = self.known() {
+            return Ok(known.id);
+        }
         let Some((project, service)) = self.name.split_once('/') else { return Ok(self.name.clone()) };
         let project = format!("label=com.docker.compose.project={project}");
         let service = format!("label=com.docker.compose.service={service}");
@@ -121,6 +154,10 @@ impl Place for Container {
     }
 
     async fn processes(&self) -> Result<Vec<Process>, PlaceError> {
+        if let Some(known) = self.look().await? {
+            let below = move || process::below(known.first.pid);
+            return Ok(tokio::task::spawn_blocking(below).await.unwrap_or_default());
+        }
         let container = self.container().await?;
         Ok(process::listed(&self.ask(&["top", &container, "-eo", "pid,ppid,args"]).await?))
     }
@@ -142,8 +179,15 @@ impl Place for Container {
     }
 
     fn look_again(&self) -> Duration {
-        Duration::from_millis(50)
+        if self.known().is_some() { Host.look_again() } else { Duration::from_millis(50) }
     }
+}
+
+/// The process, if it is the container's: where the engine counts in other numbers than we, another process has that one.
+fn seen(id: &str, pid: i32) -> Option<Known> {
+    let first = ProcessId::of(pid)?;
+    let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    groups.contains(id).then(|| Known { id: id.to_owned(), first })
 }
 
 /// The path inside of a file of the host: by the mount whose source holds it most closely.

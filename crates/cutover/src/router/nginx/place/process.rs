@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use crate::runtime::process::identity::{Stat, all};
+
 /// A process of an nginx.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Process {
@@ -48,18 +50,23 @@ pub(super) fn listed(text: &str) -> Vec<Process> {
 
 /// Those of this machine, from `/proc`.
 pub(super) fn here() -> Vec<Process> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter_map(one).collect()
+    all().filter_map(one).collect()
 }
 
-fn one(pid: u32) -> Option<Process> {
+/// Those that come from this one, itself included.
+pub(super) fn below(first: i32) -> Vec<Process> {
+    let is_below = |process: &Process| {
+        let parent = |pid: &i32| Stat::read(*pid).map(|stat| stat.parent).filter(|parent| *parent > 0);
+        std::iter::successors(Some(process.pid.cast_signed()), parent).any(|pid| pid == first)
+    };
+    here().into_iter().filter(is_below).collect()
+}
+
+fn one(pid: i32) -> Option<Process> {
     let title = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
     let role = role(&String::from_utf8_lossy(&title))?;
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name stands in brackets and may hold anything; the state and the parent follow it.
-    let parent = stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()?;
-    Some(Process { pid, parent, role })
+    let parent = Stat::read(pid)?.parent;
+    Some(Process { pid: pid.cast_unsigned(), parent: parent.cast_unsigned(), role })
 }
 
 #[cfg(test)]
