@@ -251,7 +251,13 @@ impl Front {
                 let summary = format!("{}; what was there before is back", failure.summary);
                 refused(Failure { summary, ..failure })
             }
-            Err(error) => refused(self.by_hand(failure, &self.program().explain(error))),
+            Err(error) => {
+                let why = self.program().explain(error);
+                let summary =
+                    format!("{}; {} is as it was, but nginx does not read it: {why}", failure.summary, self.title());
+                let hint = format!("mend what it says, then run `{}`", self.program().reload_command());
+                refused(Failure { summary, ..failure }.hint(hint))
+            }
         }
     }
 

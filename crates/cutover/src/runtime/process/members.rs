@@ -26,6 +26,11 @@ pub fn of(record: &Record) -> Vec<ProcessId> {
     found
 }
 
+/// Whether anything of a run lives. To look at every process of the machine is left for when the program itself has ended.
+pub fn any(record: &Record) -> bool {
+    record.main_lives() || !of(record).is_empty()
+}
+
 /// A run without a supervisor: a hook, which leads a session itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kin {

@@ -146,7 +146,7 @@ impl Runtime for ProcessRuntime {
         let dir = self.dir(instance);
         let look = move || {
             // Another instance may have its port by now.
-            let record = Record::read(&dir).ok()?.filter(|record| !members::of(record).is_empty())?;
+            let record = Record::read(&dir).ok()?.filter(members::any)?;
             Some(sockets::peers(record.address(), std::process::id()))
         };
         spawn_blocking(look).await.ok().flatten()
