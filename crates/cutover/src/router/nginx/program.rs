@@ -4,7 +4,7 @@ use cutover_core::Failure;
 use cutover_core::spec::NginxProgram;
 
 use super::dump::Dump;
-use super::place::{Output, Place, PlaceError, Process, Role};
+use super::place::{Output, Place, PlaceError, Process, Role, Turn};
 
 /// An nginx program at its place.
 pub struct Program<'a> {
@@ -30,6 +30,15 @@ pub enum ProgramError {
     },
 }
 
+/// Why nginx does not go by what is on disk.
+#[derive(Debug)]
+pub enum Unread {
+    /// It was refused, and nobody was asked to read it.
+    Refused(ProgramError),
+    /// Perhaps it was read, perhaps not.
+    Perhaps(ProgramError),
+}
+
 impl<'a> Program<'a> {
     /// This program at this place.
     pub fn new(place: &'a dyn Place, program: &'a NginxProgram) -> Self {
@@ -43,7 +52,11 @@ impl<'a> Program<'a> {
     }
 
     async fn run(&self, command: Vec<String>) -> Result<Output, ProgramError> {
-        let output = self.place.run(&command).await?;
+        self.judge(&command, self.place.run(&command).await)
+    }
+
+    fn judge(&self, command: &[String], output: Result<Output, PlaceError>) -> Result<Output, ProgramError> {
+        let output = output?;
         if output.status.success() {
             return Ok(output);
         }
@@ -51,9 +64,13 @@ impl<'a> Program<'a> {
         Err(ProgramError::Refused { command: command.join(" "), place: self.place.name(), said })
     }
 
+    fn test_command(&self) -> Vec<String> {
+        self.command(&["-t", "-q"])
+    }
+
     /// Whether the configuration on disk is good (`nginx -t`).
     pub async fn test(&self) -> Result<(), ProgramError> {
-        self.run(self.command(&["-t", "-q"])).await.map(drop)
+        self.run(self.test_command()).await.map(drop)
     }
 
     /// The configuration on disk (`nginx -T`).
@@ -62,21 +79,22 @@ impl<'a> Program<'a> {
         Ok(Dump::read(&output.stdout))
     }
 
-    /// Asks the running nginx to read its configuration again. It returns before that has happened.
-    pub async fn reload(&self) -> Result<(), ProgramError> {
-        let own = || self.command(&["-s", "reload"]);
-        self.run(self.program.reload.clone().unwrap_or_else(own)).await.map(drop)
+    fn reload(&self) -> Vec<String> {
+        self.program.reload.clone().unwrap_or_else(|| self.command(&["-s", "reload"]))
     }
 
-    /// Whether [`Self::reload`] refuses what a test would refuse, and then asks nobody: nginx's own command reads the whole configuration before it
-    /// sends the signal. What it does not try is to open logs and sockets.
-    pub fn reload_refuses(&self) -> bool {
-        self.program.reload.is_none()
+    /// If the configuration on disk is good, asks the running nginx to read it. It returns before that has happened.
+    pub async fn test_and_reload(&self) -> Result<(), Unread> {
+        let (test, reload) = (self.test_command(), self.reload());
+        match self.place.in_turn(&test, &reload).await {
+            Turn::First(failed) => self.judge(&test, failed).map(drop).map_err(Unread::Refused),
+            Turn::Both(output) => self.judge(&reload, output).map(drop).map_err(Unread::Perhaps),
+        }
     }
 
     /// The command that reloads it, for people.
     pub fn reload_command(&self) -> String {
-        self.program.reload.clone().unwrap_or_else(|| self.command(&["-s", "reload"])).join(" ")
+        self.reload().join(" ")
     }
 
     /// The processes of this nginx: of the master whose number its file names, or of the only one there is. Empty if it does

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::super::nginx::place::{PlaceError, Process, Role};
 use super::front::{Front, InForce};
 use super::probe::{Said, ask};
-use super::program::ProgramError;
+use super::program::{ProgramError, Unread};
 use super::record::{Record, digest};
 use super::render::{Wanted, choice, is_of, is_whole, render};
 use crate::engine::port::RouterError;
@@ -24,19 +24,8 @@ use crate::engine::port::RouterError;
 /// How long nginx may take from the reload to the acknowledgement.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long it takes until one asks whether it can: most take a fifth of a second.
-const DOUBT: Duration = Duration::from_secs(2);
-
 /// The answers of an nginx that has nobody to pass a request to.
 const NOBODY_THERE: [u16; 2] = [502, 504];
-
-/// Why nginx does not go by what was written.
-enum Unread {
-    /// It was refused before anything was read.
-    Refused(ProgramError),
-    /// Perhaps it was read, perhaps not.
-    Perhaps(Failure),
-}
 
 impl Front {
     /// Makes nginx send the service's traffic as wanted. When this returns, no request that comes in later goes anywhere else.
@@ -88,13 +77,19 @@ impl Front {
         if ours {
             self.place.write(&self.route.file, &content).await.map_err(unreached)?;
         }
-        let old = match self.have_read(wanted, token).await {
-            Ok(old) => old,
+        let before = match self.have_read().await {
+            Ok(before) => before,
             Err(Unread::Refused(error)) if ours => {
                 return Err(self.take_back(Record { owed: owed_before, ..record }, now.is_some(), error).await);
             }
             Err(Unread::Refused(error)) => return Err(self.not_good_before(error)),
-            Err(Unread::Perhaps(failure)) => return Err(self.go_back(&record, failure).await),
+            Err(Unread::Perhaps(error)) => {
+                return Err(self.go_back(&record, self.program().explain(error)).await);
+            }
+        };
+        let old = match self.acknowledged(&before, wanted, token).await {
+            Ok(old) => old,
+            Err(failure) => return Err(self.go_back(&record, failure).await),
         };
         if record.acknowledged.is_some() && !wanted.servers.is_empty() {
             self.records.drop_original(&record);
@@ -139,27 +134,16 @@ impl Front {
         }
     }
 
-    /// Has nginx read what was written, and waits until it has. Tells the workers of before that are still there.
-    async fn have_read(&self, wanted: &Wanted<'_>, token: Option<&str>) -> Result<Vec<u32>, Unread> {
+    /// Has nginx read what was written. Tells the processes of before.
+    async fn have_read(&self) -> Result<Vec<Process>, Unread> {
         // Only now: where nginx's number is kept, a configuration that lacked our file could not tell.
         let before = self.processes().await;
-        let runs = before.as_ref().is_ok_and(|before| !before.is_empty());
-        if !runs || !self.program().reload_refuses() {
+        if before.as_ref().is_ok_and(|before| !before.is_empty()) {
+            self.program().test_and_reload().await?;
+        } else {
             self.program().test().await.map_err(Unread::Refused)?;
         }
-        let before = before.map_err(Unread::Refused)?;
-        if before.is_empty() {
-            // It reads the file when it starts. Nobody serves by the old one, for nobody serves.
-            tracing::warn!("no nginx runs {}; {} is right for its next start", self.place.name(), self.title());
-            return Ok(Vec::new());
-        }
-        match self.program().reload().await {
-            Err(error @ ProgramError::Refused { .. }) if self.program().reload_refuses() => {
-                return Err(Unread::Refused(error));
-            }
-            done => done.map_err(|error| Unread::Perhaps(self.program().explain(error)))?,
-        }
-        self.acknowledged(&before, wanted, token).await.map_err(Unread::Perhaps)
+        before.map_err(Unread::Refused)
     }
 
     /// Waits until nginx shows that it has read its configuration again.
@@ -169,7 +153,12 @@ impl Front {
         wanted: &Wanted<'_>,
         token: Option<&str>,
     ) -> Result<Vec<u32>, Failure> {
-        let (begun, mut doubted) = (Instant::now(), false);
+        if before.is_empty() {
+            // It reads the file when it starts. Nobody serves by the old one, for nobody serves.
+            tracing::warn!("no nginx runs {}; {} is right for its next start", self.place.name(), self.title());
+            return Ok(Vec::new());
+        }
+        let begun = Instant::now();
         loop {
             let (lacks, old) = match self.processes().await {
                 Ok(now) => (unacknowledged(before, &now), still_there(before, &now)),
@@ -180,10 +169,6 @@ impl Front {
                 lacks => lacks,
             };
             let Some(lacks) = lacks else { return Ok(old) };
-            if begun.elapsed() > DOUBT && !std::mem::replace(&mut doubted, true) {
-                // What is wrong with more than the words, such as a log file that cannot be opened, only a test can tell.
-                self.program().test().await.map_err(|error| self.program().explain(error))?;
-            }
             if begun.elapsed() > PATIENCE {
                 let summary = format!("nginx {} did not take the new state within {PATIENCE:?}", self.place.name());
                 return Err(Failure::new(format!("{summary}: {lacks}")).hint("nginx's error log may say why"));
@@ -242,19 +227,14 @@ impl Front {
         if let Err(error) = self.put_back(record).await {
             return refused(self.by_hand(failure, &error));
         }
-        let told = match self.program().test().await {
-            Ok(()) => self.program().reload().await,
-            bad => bad,
-        };
-        match told {
+        match self.program().test_and_reload().await {
             Ok(()) => {
                 let summary = format!("{}; what was there before is back", failure.summary);
                 refused(Failure { summary, ..failure })
             }
-            Err(error) => {
-                let why = self.program().explain(error);
-                let summary =
-                    format!("{}; {} is as it was, but nginx does not read it: {why}", failure.summary, self.title());
+            Err(Unread::Refused(error) | Unread::Perhaps(error)) => {
+                let (why, title) = (self.program().explain(error), self.title());
+                let summary = format!("{}; {title} is as it was, but nginx does not read it: {why}", failure.summary);
                 let hint = format!("mend what it says, then run `{}`", self.program().reload_command());
                 refused(Failure { summary, ..failure }.hint(hint))
             }

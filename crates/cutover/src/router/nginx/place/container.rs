@@ -12,8 +12,11 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use super::command::{self, Output};
-use super::{Host, Place, PlaceError, Process, process};
+use super::{Host, Place, PlaceError, Process, Turn, process, shell};
 use crate::runtime::process::identity::ProcessId;
+
+/// How a script ends whose first command failed. Neither nginx nor a shell ends so by itself.
+const FIRST_FAILED: i32 = 113;
 
 /// A container, by its name or by `project/service`.
 #[derive(Debug)]
@@ -153,6 +156,19 @@ impl Place for Container {
         Ok(output)
     }
 
+    /// By one command of the engine, where the container has a shell.
+    async fn in_turn(&self, first: &[String], then: &[String]) -> Turn {
+        let script = format!("{} || exit {FIRST_FAILED}; {}", shell::line(first), shell::line(then));
+        match self.run(&["sh".to_owned(), "-c".to_owned(), script]).await {
+            Ok(output) if is_missing(&output, "sh") => match self.run(first).await {
+                Ok(output) if output.status.success() => Turn::Both(self.run(then).await),
+                failed => Turn::First(failed),
+            },
+            Ok(output) if output.status.code() == Some(FIRST_FAILED) => Turn::First(Ok(output)),
+            done => Turn::Both(done),
+        }
+    }
+
     async fn processes(&self) -> Result<Vec<Process>, PlaceError> {
         if let Some(known) = self.look().await? {
             let below = move || process::below(known.first.pid);
@@ -181,6 +197,11 @@ impl Place for Container {
     fn look_again(&self) -> Duration {
         if self.known().is_some() { Host.look_again() } else { Duration::from_millis(50) }
     }
+}
+
+/// Whether there is no such program in the container.
+fn is_missing(output: &Output, program: &str) -> bool {
+    matches!(output.status.code(), Some(126 | 127)) && output.stderr.contains(&format!("exec: \"{program}\""))
 }
 
 /// The process, if it is the container's: where the engine counts in other numbers than we, another process has that one.

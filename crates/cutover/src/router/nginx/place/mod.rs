@@ -6,6 +6,7 @@ mod command;
 mod container;
 mod host;
 mod process;
+mod shell;
 mod ssh;
 
 use std::path::{Path, PathBuf};
@@ -41,6 +42,14 @@ pub trait Place: Send + Sync {
     /// Runs a command where nginx runs. It gets no input and has a time limit.
     async fn run(&self, command: &[String]) -> Result<Output, PlaceError>;
 
+    /// Runs one command and, if that succeeds, another.
+    async fn in_turn(&self, first: &[String], then: &[String]) -> Turn {
+        match self.run(first).await {
+            Ok(output) if output.status.success() => Turn::Both(self.run(then).await),
+            failed => Turn::First(failed),
+        }
+    }
+
     /// The nginx processes that can be seen there.
     async fn processes(&self) -> Result<Vec<Process>, PlaceError>;
 
@@ -54,6 +63,15 @@ pub trait Place: Send + Sync {
 
     /// How long to wait between two looks at the processes.
     fn look_again(&self) -> std::time::Duration;
+}
+
+/// How two commands went of which the second follows the first.
+#[derive(Debug)]
+pub enum Turn {
+    /// The first one failed in this way, and the second was not run.
+    First(Result<Output, PlaceError>),
+    /// The second went like this. If that is an error of the place, perhaps it was not run.
+    Both(Result<Output, PlaceError>),
 }
 
 /// What could not be done at a place.

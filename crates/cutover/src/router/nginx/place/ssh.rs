@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::command::{self, Output};
-use super::{Place, PlaceError, Process, cure, process};
+use super::{Place, PlaceError, Process, cure, process, shell};
 
 /// The longest path of a Unix socket is 107 bytes; ssh adds a hash of 40 and a suffix of 17.
 const LONGEST_FOLDER: usize = 48;
@@ -58,7 +58,7 @@ impl Ssh {
             default("ControlPersist=15".to_owned());
         }
         words.extend(["--".to_owned(), self.destination.clone()]);
-        words.push(remote.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "));
+        words.push(shell::line(remote));
         words
     }
 
@@ -148,26 +148,9 @@ impl Place for Ssh {
     }
 }
 
-/// A word that the shell there takes as it is.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn words_survive_a_shell() {
-        for word in ["", "a b", "it's", "$(rm -rf /)", "*", "a\nb", "plain-1.2/x"] {
-            let said = std::process::Command::new("sh").args(["-c", &format!("printf %s {}", quoted(word))]).output();
-            assert_eq!(String::from_utf8(said.unwrap().stdout).unwrap(), word);
-        }
-    }
 
     #[test]
     fn the_users_options_come_before_our_defaults_and_behind_what_must_hold() {
