@@ -45,6 +45,7 @@ mod live;
 mod log;
 mod metrics;
 mod notify;
+mod outward;
 mod ring;
 mod route;
 mod rule;

@@ -8,6 +8,7 @@ use cutover_core::failure::reasons;
 use instant_acme::Problem;
 
 use super::upkeep::LIMIT;
+use crate::tls::roots::RootsError;
 
 /// Why an attempt came to nothing. Completes "tried 3 times since 1 hour ago, the last time …".
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +50,9 @@ pub enum Trouble {
         /// Why not.
         source: io::Error,
     },
+    /// Nobody says who it is.
+    #[error("nobody could be believed: {0}")]
+    Unbelieved(#[from] RootsError),
     /// What it gave is of no use.
     #[error("what the authority gave cannot be used: {0}")]
     Useless(String),

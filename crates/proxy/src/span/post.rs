@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 
 use super::batch::Batch;
 use super::{Lost, Spans};
-use crate::acme::http::{connector, retry_after};
+use crate::outward::{connector, retry_after};
 
 /// How long an answer may take, and how long the rest of it, which says nothing that matters.
 const ANSWER: Duration = Duration::from_secs(10);

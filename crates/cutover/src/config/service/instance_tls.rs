@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 
 use cutover_core::table::Protocol;
 use cutover_core::tls::{InstanceTls, ShownFiles};
-use cutover_proxy::tls::{Terms, TermsError};
+use cutover_proxy::tls::{RootsError, Terms, TermsError};
 
 use super::{Place, tls};
 use crate::config::reader::Reader;
@@ -64,13 +64,13 @@ fn look(reader: &Reader, spec: &InstanceTls) {
         Err(error @ TermsError::BadName(_)) => {
             reader.wrong_value("name", reader.place_of("name"), error).hint("write one such as \"web.internal\"");
         }
-        Err(TermsError::Read { path, source }) if source.kind() == ErrorKind::PermissionDenied => {
+        Err(TermsError::Roots(RootsError::Read { path, source })) if source.kind() == ErrorKind::PermissionDenied => {
             let message = format!("{} cannot be looked at by this user", path.display());
             reader
                 .odd_value("ca_file", reader.place_of("ca_file"), message)
                 .hint("the users that run the proxy and the agent must be able to read it");
         }
-        Err(error @ TermsError::Read { .. }) => {
+        Err(error @ TermsError::Roots(RootsError::Read { .. })) => {
             reader
                 .wrong_value("ca_file", reader.place_of("ca_file"), error)
                 .hint("a relative path starts at the folder of cutover.toml");
