@@ -32,6 +32,9 @@ pub struct Arguments {
     /// Connections of the others.
     #[arg(long, default_value_t = 64)]
     connections: usize,
+    /// Their requests a second, each timed from when it was due; 0 for as many as they get answered, which fills both cores.
+    #[arg(long, default_value_t = 0)]
+    rate: u32,
 }
 
 /// How long everything has to settle after slow clients have come or gone.
@@ -55,14 +58,14 @@ pub fn slow(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let site = Site::new(dir.path(), backends, 2, arguments.connections + arguments.slow, false)?;
     let ours = start(&site, &program)?;
     let time = Duration::from_secs_f64(arguments.seconds);
-    sample(&ours, arguments.connections, Duration::from_secs(1))?;
+    sample(&ours, arguments, Duration::from_secs(1))?;
     let (mut without, mut with) = (Vec::new(), Vec::new());
     for round in 0..arguments.rounds {
         let odd = !round.is_multiple_of(2);
         for is_with in [odd, !odd] {
             let slow = is_with.then(|| Slow::hold(ours.peer.doors.http, arguments.slow)).transpose()?;
             std::thread::sleep(SETTLE);
-            let taken = sample(&ours, arguments.connections, time)?;
+            let taken = sample(&ours, arguments, time)?;
             match slow {
                 None => without.push(taken),
                 Some(slow) => {
@@ -87,9 +90,13 @@ fn start(site: &Site, program: &std::path::Path) -> Result<Ours, Box<dyn Error>>
     Ok(ours)
 }
 
-fn sample(ours: &Ours, connections: usize, time: Duration) -> Result<Sample, Box<dyn Error>> {
+fn sample(ours: &Ours, arguments: &Arguments, time: Duration) -> Result<Sample, Box<dyn Error>> {
+    let (address, connections) = (ours.peer.doors.http, arguments.connections);
     let before = ours.peer.usage().cpu;
-    let seen = load::small(ours.peer.doors.http, &|_| HOST.to_owned(), connections, time)?;
+    let seen = match arguments.rate {
+        0 => load::small(address, &|_| HOST.to_owned(), connections, time)?,
+        rate => load::paced(address, HOST, rate, connections, time)?,
+    };
     let spent = ours.peer.usage().cpu - before;
     let requests = seen.requests().max(1) as f64;
     Ok(Sample {
