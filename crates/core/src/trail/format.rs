@@ -170,11 +170,14 @@ fn name(text: &str) -> Result<(&str, &str), BadFormat> {
 }
 
 fn piece(name: &str) -> Result<Piece, BadFormat> {
-    if let Some(field) = Field::ALL.iter().find(|field| field.name() == name) {
+    let header = name.strip_prefix("http_").map(|header| header.to_ascii_lowercase().replace('-', "_"));
+    // Some headers have a field of their own, however they are written.
+    let known = header.as_ref().map_or_else(|| name.to_owned(), |header| format!("http_{header}"));
+    if let Some(field) = Field::ALL.iter().find(|field| field.name() == known) {
         return Ok(Piece::Value(*field));
     }
-    match name.strip_prefix("http_") {
-        Some(header) if !header.is_empty() => Ok(Piece::Header(header.to_ascii_lowercase().replace('_', "-"))),
+    match header {
+        Some(header) if !header.is_empty() => Ok(Piece::Header(header.replace('_', "-"))),
         _ => Err(BadFormat::Unknown(name.to_owned())),
     }
 }
@@ -234,6 +237,7 @@ mod tests {
             ("${status}ms", custom(&[Piece::Value(Field::Status), text("ms")])),
             ("$$5 $http_x_tenant", custom(&[text("$5 "), Piece::Header("x-tenant".to_owned())])),
             ("$http_referer", custom(&[Piece::Value(Field::Referer)])),
+            ("${http_User-Agent}", custom(&[Piece::Value(Field::UserAgent)])),
             ("$stauts", Err(BadFormat::Unknown("stauts".to_owned()))),
             ("$http_", Err(BadFormat::Unknown("http_".to_owned()))),
             ("a $ b", Err(BadFormat::Nameless)),
@@ -248,9 +252,9 @@ mod tests {
     }
 
     proptest! {
-        /// Meant to fail with the sign `$` written as it is.
+        /// Seen to fail with `Referer` taken for a header without a field, as a search by `cargo xtask fuzz` found.
         #[test]
-        fn what_is_stored_reads_the_same(text in "[a$ _{}]{0,8}(\\$status|\\$\\{host\\}|\\$http_a_b)?[a$ {}]{0,4}") {
+        fn what_is_stored_reads_the_same(text in "[a$ _{}]{0,8}(\\$status|\\$\\{host\\}|\\$http_a_b|\\$http_Referer)?[a$ {}]{0,4}") {
             if let Ok(format) = Format::parse(&text) {
                 prop_assert_eq!(Format::parse(&format.to_string()), Ok(format));
             }

@@ -21,7 +21,8 @@ pub fn text(story: &Story) -> String {
     );
     text.push_str(&timeline(story));
     if let Some(overhead) = overhead(&story.events) {
-        let what = "cutover's own: all up to the commit but preparing, the program's start, checks, drain and watch";
+        let what =
+            "cutover's own: all up to the commit but preparing, the program's start and end, checks, drain and watch";
         text.push_str(&format!("  {:>9}  {what}\n", time::length(overhead)));
     }
     if let Some(Outcome::RolledBack { failure, .. }) = &summary.outcome {
@@ -50,8 +51,8 @@ fn notification(told: &Notification) -> String {
     }
 }
 
-/// What a deployment takes beside what it waits for: the copy or pull, the program's own start, the checks that the user
-/// asked for, requests in flight, and the watch. `None` if it did not commit.
+/// What a deployment takes beside what it waits for: the copy or pull, the program's own start and (where the new one takes its place) its end,
+/// the checks that the user asked for, requests and streams in flight, and the watch. `None` if it did not commit.
 pub fn overhead(events: &[Record]) -> Option<Duration> {
     let Event::Planned { plan, .. } = &events.first()?.event else { return None };
     let (mut since, mut waited) = (events.first()?.at, Duration::ZERO);
@@ -71,9 +72,9 @@ pub fn overhead(events: &[Record]) -> Option<Duration> {
 }
 
 fn waits(step: &Step) -> bool {
-    use Step::{Drain, Hook, Prepare, Ready, Smoke, Start, WarmUp, Watch};
+    use Step::{Drain, Hook, Prepare, Ready, Rest, Smoke, Start, WarmUp, Watch};
     let waits = matches!(step, Prepare { .. } | Start { .. } | Ready { .. } | WarmUp { .. } | Smoke { .. });
-    waits || matches!(step, Hook { .. } | Drain { .. } | Watch { .. })
+    waits || matches!(step, Hook { .. } | Drain { .. } | Rest { .. } | Watch { .. })
 }
 
 /// One line per thing that took time or is worth knowing: when, how long, what.

@@ -26,6 +26,11 @@ use crate::engine::port::Runtime;
 /// How long what an instance has in hand counts as requests once it gets nothing new.
 const REQUESTS_FOR: Duration = Duration::from_secs(5);
 
+/// What has streams is looked at again after a tenth of the time for which it has had them, and after so long at most. A look costs milliseconds, for
+/// the kernel goes through all connections of the machine, and of those that wait for their streams there may be many.
+const STREAMS_PAUSE: u32 = 10;
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
 /// How often the old workers are looked at, in turns of the place's own pause.
 const WORKER_PAUSES: u32 = 5;
 
@@ -39,6 +44,8 @@ pub(super) struct Counting {
 struct Inner {
     /// Those who get nothing new, and since when.
     out: BTreeMap<InstanceId, Instant>,
+    /// How many streams they had, and when that was seen.
+    streams: BTreeMap<InstanceId, (Instant, u64)>,
     /// The workers of before the last switch, and when they were last looked at.
     old: BTreeSet<u32>,
     looked: Option<Instant>,
@@ -55,10 +62,25 @@ impl Counting {
         let now = Instant::now();
         let since = |inner: &Inner, id: &InstanceId| inner.out.get(id).copied().unwrap_or(now);
         inner.out = state.others.iter().map(|s| (s.instance.clone(), since(&inner, &s.instance))).collect();
+        // Who serves again may leave again.
+        let Inner { out, streams, .. } = &mut *inner;
+        streams.retain(|instance, _| out.contains_key(instance));
         if let Some(old) = old {
             inner.old.extend(old);
             inner.looked = None;
         }
+    }
+
+    fn saw_streams(&self, instance: &InstanceId, count: u64) {
+        self.inner().streams.insert(instance.clone(), (Instant::now(), count));
+    }
+
+    /// The streams of one that gets nothing new, if it had some a short while ago. That one has none is always looked at.
+    fn streams_of(&self, instance: &InstanceId) -> Option<u64> {
+        let inner = self.inner();
+        let (since, (seen, streams)) = (inner.out.get(instance)?, inner.streams.get(instance)?);
+        let pause = (since.elapsed() / STREAMS_PAUSE).min(LONGEST_PAUSE);
+        (*streams > 0 && seen.elapsed() < pause).then_some(*streams)
     }
 }
 
@@ -68,6 +90,11 @@ impl Front {
         let mut counted = Vec::with_capacity(targets.len());
         let answered = self.answered(&self.who(targets)).await;
         for target in targets {
+            let Answered { served, errors } = answered.get(&target.instance).copied().unwrap_or_default();
+            if let Some(streams) = self.counting.streams_of(&target.instance) {
+                counted.push(TargetStats { served, errors, ..stats(&target.instance, 0, streams) });
+                continue;
+            }
             let connections = connections(&target.instance, runtime).await;
             let in_hand = match target.mode {
                 Mode::Serving { .. } => match connections {
@@ -76,7 +103,6 @@ impl Front {
                 },
                 _ => self.drained(&target.instance, connections).await,
             };
-            let Answered { served, errors } = answered.get(&target.instance).copied().unwrap_or_default();
             counted.push(TargetStats { served, errors, ..in_hand });
         }
         counted
@@ -92,7 +118,11 @@ impl Front {
         let out = self.counting.inner().out.get(instance).copied();
         let Some(since) = out else { return stats(instance, connections.unwrap_or(0).max(1), 0) };
         let in_hand = connections.unwrap_or(1) + self.old_workers().await;
-        if since.elapsed() < REQUESTS_FOR { stats(instance, in_hand, 0) } else { stats(instance, 0, in_hand) }
+        if since.elapsed() < REQUESTS_FOR {
+            return stats(instance, in_hand, 0);
+        }
+        self.counting.saw_streams(instance, in_hand);
+        stats(instance, 0, in_hand)
     }
 
     /// How many workers of before the last switch have not ended. Remembered for a moment: a place may be far away.
@@ -151,5 +181,43 @@ fn stats(instance: &InstanceId, in_flight: u64, streams: u64) -> TargetStats {
         errors: 0,
         latency: None,
         ejected: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::render::Server;
+    use super::*;
+
+    /// Seen to fail without the limit on the pause, with none remembered for what is none, and with what was seen before it served again kept.
+    #[tokio::test(start_paused = true)]
+    async fn who_has_had_streams_for_long_is_looked_at_less_often() {
+        let instance: InstanceId = "web.r1.i1".parse().unwrap();
+        let server = Server { instance: instance.clone(), address: ([127, 0, 0, 1], 1).into(), weight: 1 };
+        let (with, without) = (vec![server], Vec::new());
+        let counting = Counting::default();
+        let state = |servers: &Vec<Server>, others: &Vec<Server>| {
+            counting.acknowledged(&InForce { servers: servers.clone(), others: others.clone() }, None);
+        };
+        let after = |seconds| tokio::time::advance(Duration::from_secs(seconds));
+        state(&without, &with);
+        after(100).await;
+        assert_eq!(counting.streams_of(&instance), None, "nobody has looked");
+        counting.saw_streams(&instance, 3);
+        after(9).await;
+        assert_eq!(counting.streams_of(&instance), Some(3));
+        after(2).await;
+        assert_eq!(counting.streams_of(&instance), None, "for a tenth of the time");
+        after(10_000).await;
+        counting.saw_streams(&instance, 0);
+        assert_eq!(counting.streams_of(&instance), None, "that there are none is looked at again");
+        counting.saw_streams(&instance, 1);
+        after(11).await;
+        assert_eq!(counting.streams_of(&instance), None, "no pause is longer");
+        counting.saw_streams(&instance, 1);
+        state(&with, &without);
+        state(&without, &with);
+        after(1).await;
+        assert_eq!(counting.streams_of(&instance), None, "it has served in between");
     }
 }
