@@ -18,7 +18,8 @@ pub fn of_path(path: &Path) -> Option<String> {
 fn find(inodes: &[String]) -> Option<String> {
     let processes = fs::read_dir("/proc").ok()?.flatten();
     processes.filter(|process| holds(&process.path(), inodes)).find_map(|process| {
-        let pid = process.file_name().into_string().ok()?;
+        // Not `self`, which leads to the same process as its number.
+        let pid: u32 = process.file_name().to_str()?.parse().ok()?;
         let name = fs::read_to_string(process.path().join("comm")).ok()?;
         Some(format!("process {pid}, {}, listens there", name.trim()))
     })
