@@ -140,3 +140,21 @@ fn what_lies_in_the_way_is_named() {
     host.done(&["deploy"]);
     assert!(ask(&mut connect(&path).unwrap()).unwrap());
 }
+
+/// The agent looks through the proxy as a client, and comes from where every connection is introduced. Seen to fail with the header left out
+/// by the agent.
+#[test]
+fn the_agent_introduces_itself_where_everybody_must() {
+    let (host, path) = host();
+    for (number, app) in [app(&path), App::default()].into_iter().enumerate() {
+        let from = if number == 0 { "unix:" } else { "127.0.0.1" };
+        host.configure(&App { route: format!("proxy_from = [{from:?}]"), ..app });
+        release(&host, u32::try_from(number).unwrap() + 1);
+        if number == 0 {
+            let mut stream = connect(&path).unwrap();
+            stream.write_all(b"PROXY TCP4 192.0.2.9 10.0.0.1 4711 80\r\n").unwrap();
+            assert!(ask(&mut stream).unwrap());
+        }
+    }
+    assert!(!path.exists(), "the service has left it");
+}

@@ -116,6 +116,7 @@ impl Asking {
 }
 
 /// Nobody can say who it is, and nothing is said in its name: an address that it claims is not passed on, and rules by address keep it out.
+/// Seen to fail with an address made up for it.
 #[test]
 fn a_client_by_a_socket_has_no_address() {
     let backend = Backend::named("web");
@@ -199,6 +200,7 @@ fn who_comes_by_a_socket_can_introduce_its_client() {
     assert!(stranger.rest_or_end().is_empty(), "a header is required");
 }
 
+// Not yet tried with the code broken.
 #[test]
 fn tls_and_http2_pass() {
     let (authority, backend, place) = (Authority::new(), Backend::named("web"), Place::new());
@@ -224,6 +226,7 @@ fn tls_and_http2_pass() {
     comes_to(5, || place.proxy.service("web").served);
 }
 
+// Not yet tried with the code broken.
 #[test]
 fn streams_pass_and_are_counted_and_ended() {
     let echo = Backend::scripted(|mut peer| {
@@ -261,7 +264,8 @@ fn streams_pass_and_are_counted_and_ended() {
     comes_to(0, || place.proxy.target("web.r1.i1").streams);
 }
 
-/// Connections of any protocol; and who is told of clients is told that there is nothing to tell.
+/// Connections of any protocol; and who is told of clients is told that there is nothing to tell. Seen to fail with a client without an
+/// address told as one of 0.0.0.0.
 #[test]
 fn connections_pass_with_what_is_known_of_their_clients() {
     let echo = Backend::scripted(|mut peer| {
@@ -284,8 +288,8 @@ fn connections_pass_with_what_is_known_of_their_clients() {
     until("the instance is left", || echo.open() == 0);
 }
 
-/// From the first table that names it to the first that does not, and no longer. Seen to fail with the file left, and with connections that are
-/// idle left open.
+/// From the first table that names it to the first that does not, and no longer. Seen to fail with the file left by a listener that goes, by a table
+/// that is refused and by a proxy that quits, and with connections that are idle left open.
 #[test]
 fn the_file_is_there_while_somebody_listens() {
     let backend = Backend::named("web");
@@ -311,6 +315,7 @@ fn the_file_is_there_while_somebody_listens() {
     assert!(!folder.path().join("web.sock").exists(), "it is gone with the proxy");
 }
 
+/// Seen to fail with a socket that is in use taken for a stale one, with a stale one left where it is, and with previews let through.
 #[test]
 fn what_lies_there_is_not_taken_from_anybody() {
     let place = Place::new();
