@@ -9,6 +9,7 @@ pub mod acme;
 pub mod failure;
 pub mod histogram;
 pub mod id;
+pub mod listen;
 pub mod machine;
 pub mod pin;
 pub mod plan;

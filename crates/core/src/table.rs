@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Generation, InstanceId, ReleaseNo, ServiceName};
+use crate::listen::{ListenAddress, Peer};
 use crate::pin::Pin;
 use crate::rules::Rules;
 use crate::spec::NginxRoute;
@@ -39,9 +40,9 @@ pub struct Table {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Introduced {
     /// The listener.
-    pub listener: SocketAddr,
+    pub listener: ListenAddress,
     /// The peers.
-    pub from: Vec<Network>,
+    pub from: Vec<Peer>,
 }
 
 /// A service whose traffic an nginx sends.
@@ -58,8 +59,8 @@ pub struct Front {
 /// One listening socket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listener {
-    /// Where it listens. Port 0 is not allowed here.
-    pub address: SocketAddr,
+    /// Where it listens. Port 0 is not allowed here, and a unix socket only for clients' traffic.
+    pub address: ListenAddress,
     /// What arrives there.
     pub traffic: Traffic,
     /// The certificates, if it speaks TLS; empty if it does not.
@@ -76,9 +77,9 @@ pub enum Traffic {
         /// The routes; the most specific wins: an exact host before a wildcard, the longest wildcard
         /// first, and that before any host; then the longest path prefix.
         routes: Vec<Route>,
-        /// Peers whose `X-Forwarded-*` headers are believed and extended, as `address/prefix`. From anybody else these
+        /// Peers whose `X-Forwarded-*` headers are believed and extended, as `address/prefix` or `unix:`. From anybody else these
         /// headers are replaced.
-        trusted: Vec<Network>,
+        trusted: Vec<Peer>,
     },
     /// HTTP/1.1 of any host and path, to the release that is being deployed, whether it has traffic or not. Nothing that comes
     /// here counts as traffic of the service.
@@ -88,7 +89,7 @@ pub enum Traffic {
         /// The release; none while none is being deployed: then there is nothing to see.
         release: Option<ReleaseNo>,
         /// Peers whose `X-Forwarded-*` headers are believed.
-        trusted: Vec<Network>,
+        trusted: Vec<Peer>,
     },
     /// Connections of any protocol, all of them to one service.
     Tcp {

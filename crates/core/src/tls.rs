@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::acme::{Attempts, Authority};
 use crate::id::ServiceName;
+use crate::listen::ListenAddress;
 use crate::unit::{Timestamp, duration};
 
 /// How long before its end a certificate is worth a word: whoever renews by hand has three weeks.
@@ -106,7 +107,7 @@ pub struct Identity {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CertificateStats {
     /// Where it is used.
-    pub listener: SocketAddr,
+    pub listener: ListenAddress,
     /// By which service.
     pub service: ServiceName,
     /// Where it comes from, for people: the path of its file, or the name for which an authority is asked.

@@ -254,6 +254,37 @@ fn unix_sockets() {
 }
 
 #[test]
+fn listening_on_unix_sockets() {
+    let head = "command = [\"./server\", \"{port}\"]\nready = { tcp = true }\n[service.web.route]\n";
+    let too_long = format!("listen = \"unix:/tmp/{}\"", "x".repeat(103));
+    let at_socket = |more: &str| format!("listen = \"unix:/tmp/web.sock\"\n{more}");
+    let cases = [
+        "listen = \"unix:web.sock\"".to_owned(),
+        "listen = \"unix:\"".to_owned(),
+        "listen = \"unix:/tmp/\"".to_owned(),
+        "listen = \"/tmp/web.sock\"".to_owned(),
+        too_long,
+        "listen = \"unix:/nowhere/web.sock\"".to_owned(),
+        "listen = 80\ntrusted = [\"unix:\"]\nproxy_from = [\"unix:\"]".to_owned(),
+        "listen = 80\npreview = \"unix:/tmp/preview.sock\"\nmetrics = \"unix:/tmp/metrics.sock\"".to_owned(),
+        at_socket("trusted = [\"127.0.0.1\"]\nproxy_from = [\"127.0.0.1\"]"),
+        at_socket("trusted = [\"127.0.0.1\"]"),
+        at_socket(
+            "access = { allow = [\"10.0.0.0/8\"], deny = [\"10.1.0.0/16\"] }\nmaintenance = { allow = [\"10.0.0.0/8\"] }",
+        ),
+        at_socket("access = { allow = [\"unix:\"] }\ntrusted = [\"unix:\"]"),
+        at_socket("hosts = [\"shop.example.com\"]\ntls = { acme = true, redirect = 80 }"),
+        at_socket("tcp = true\ntrusted = [\"unix:\"]"),
+        at_socket(
+            "trusted = [\"unix:\", \"10.0.0.0/8\"]\naccess = { deny = [\"10.1.0.0/16\"] }\npreview = \":8101\"\nmetrics = \":9180\"",
+        ),
+        at_socket("proxy_from = [\"unix:\"]\ntrusted = [\"10.0.0.1\"]\naccess = { allow = [\"10.0.0.0/8\"] }"),
+        at_socket("tcp = true\nsend_proxy = \"v1\"\nproxy_from = [\"unix:\"]"),
+    ];
+    snapshot!(transcript(&cases.map(|case| format!("{head}{case}")).each_ref().map(String::as_str)));
+}
+
+#[test]
 fn tls_to_instances() {
     let head = "command = [\"./server\", \"{port}\"]\nready = { tcp = true }\n[service.web.route]\nlisten = 80\n";
     let cases = [
@@ -497,6 +528,12 @@ fn services_that_cannot_live_together() {
         pair("route = { listen = 80 }", "route = { listen = 80, tcp = true }"),
         pair("route = { listen = 80 }", "route = { listen = \"127.0.0.1:80\", path = \"/api\" }"),
         pair("route = { listen = \"[::]:80\" }", "route = { listen = 80, path = \"/api\" }"),
+        pair("route = { listen = \"unix:/tmp/web.sock\" }", "route = { listen = \"unix:/tmp/web.sock\" }"),
+        pair(
+            "route = { listen = \"unix:/tmp/web.sock\", trusted = [\"unix:\"] }",
+            "route = { listen = \"unix:/tmp/web.sock\", path = \"/api\" }",
+        ),
+        pair("route = { listen = \"unix:/tmp/web.sock\" }", "route = { listen = \"unix:/tmp/web.sock\", tcp = true }"),
         pair("route = { listen = 80, trusted = [\"10.0.0.0/8\"] }", "route = { listen = 80, path = \"/api\" }"),
         pair("route = { listen = 80, proxy_from = [\"10.0.0.0/8\"] }", "route = { listen = 80, path = \"/api\" }"),
         pair("route = { listen = 80, metrics = 81 }", "route = { listen = 81 }"),

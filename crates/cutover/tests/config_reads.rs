@@ -58,7 +58,7 @@ fn an_environment_changes_what_it_names_and_nothing_else() {
     let (web, before) = (&config.services[0], &plain.services[0]);
     assert_eq!((web.replicas, before.replicas), (1, 2));
     let (route, route_before) = (proxy(web), proxy(before));
-    assert_eq!(route.listen.port(), 8080);
+    assert_eq!(route.listen.port(), Some(8080));
     assert_eq!(route.trusted, route_before.trusted);
     assert_eq!((&web.ready, &web.rollout, &web.run), (&before.ready, &before.rollout, &before.run));
 }
@@ -124,6 +124,7 @@ fn addresses_and_paths_have_one_form() {
     assert_eq!(listen("\":80\""), "0.0.0.0:80");
     assert_eq!(listen("\"127.0.0.1:80\""), "127.0.0.1:80");
     assert_eq!(listen("\"[::]:80\""), "[::]:80");
+    assert_eq!(listen("\"unix:/tmp/web.sock\""), "unix:/tmp/web.sock");
     let toml = format!(
         "{SMALL}route = {{ listen = 80, hosts = [\"B.example.\", \"a\", \"b.example\"], path = \"/x/\", balance = \"round_robin\" }}"
     );

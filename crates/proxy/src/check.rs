@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use cutover_core::ServiceName;
 use cutover_core::acme::unfit;
+use cutover_core::listen::LONGEST_PATH;
 use cutover_core::pin::{POINTS, PinBy};
 use cutover_core::table::{Mode, Service, Table, Target, Traffic};
 use cutover_core::tls::{CertificateFrom, Identity};
@@ -13,9 +14,6 @@ use crate::http::head::is_token;
 
 /// The heaviest weight.
 const MAX_WEIGHT: u16 = 1000;
-
-/// The longest path of a unix socket, in bytes (`sun_path`, unix(7)).
-const LONGEST_SOCKET: usize = 107;
 
 /// Everything that is wrong with a table; empty if it is good.
 pub fn check(table: &Table) -> Vec<String> {
@@ -37,10 +35,13 @@ pub fn check(table: &Table) -> Vec<String> {
     }
     let mut addresses = HashSet::new();
     for listener in &table.listeners {
-        if listener.address.port() == 0 {
+        if listener.address.port() == Some(0) {
             wrong.push(format!("listener {} has no port", listener.address));
         }
-        if !addresses.insert(listener.address) {
+        if listener.address.path().is_some() && !is_for_clients(&listener.traffic) {
+            wrong.push(format!("{} is a unix socket, which is for the traffic of services alone", listener.address));
+        }
+        if !addresses.insert(&listener.address) {
             wrong.push(format!("listener {} is listed twice", listener.address));
         }
         check_traffic(&listener.traffic, &names, &mut wrong);
@@ -144,12 +145,17 @@ fn check_socket(target: &Target, wrong: &mut Vec<String>) {
     if !socket.is_absolute() {
         wrong.push(format!("the socket {path} of instance {instance} is not an absolute path"));
     }
-    if socket.as_os_str().len() > LONGEST_SOCKET {
-        wrong.push(format!("the socket {path} of instance {instance} is longer than {LONGEST_SOCKET} bytes"));
+    if socket.as_os_str().len() > LONGEST_PATH {
+        wrong.push(format!("the socket {path} of instance {instance} is longer than {LONGEST_PATH} bytes"));
     }
     if target.tls.is_some() {
         wrong.push(format!("instance {instance} is to be spoken to by TLS on a unix socket"));
     }
+}
+
+/// Previews and counters are looked at from elsewhere, with a browser or by Prometheus.
+fn is_for_clients(traffic: &Traffic) -> bool {
+    matches!(traffic, Traffic::Http { .. } | Traffic::Tcp { .. })
 }
 
 fn check_traffic(traffic: &Traffic, names: &HashSet<&ServiceName>, wrong: &mut Vec<String>) {
@@ -193,7 +199,8 @@ mod tests {
                         {"hosts": [], "path": "/a", "service": "web"},
                         {"hosts": [], "path": "/a/", "service": "web"},
                         {"hosts": ["a"], "path": "b", "service": "gone"}], "trusted": []}}},
-                    {"address": "127.0.0.1:80", "traffic": {"tcp": {"service": "web"}}}],
+                    {"address": "127.0.0.1:80", "traffic": {"tcp": {"service": "web"}}},
+                    {"address": "unix:/run/counters.sock", "traffic": {"metrics": {"services": ["web"]}}}],
                 "services": [{"name": "web", "balance": "round_robin", "hold": null, "limits": {}, "token": null,
                     "targets": [{"instance": "api.r1.i1", "address": "127.0.0.1:0", "mode": {"serving": {"weight": 0}},
                         "tls": {"ca_file": "ca.pem"}, "socket": "web.sock"}]}]}"#,
@@ -208,6 +215,7 @@ mod tests {
             "spoken to by TLS on a unix socket",
             "ca.pem of instance api.r1.i1 is not an absolute path",
             "127.0.0.1:80 is listed twice",
+            "unix:/run/counters.sock is a unix socket, which is for the traffic of services alone",
             "service gone",
             "two routes",
             "\"b\"",

@@ -15,7 +15,7 @@
 //! - `succession`: how a running proxy is replaced by another one. `notify`: what systemd is told of it.
 //! - `fuzz`: what must hold of the parsers for any bytes at all.
 //! - `ring`: how logs and spans leave the workers. `halves`: both directions of a connection, on either side.
-//! - `control`: the socket, and the steps of publishing a table. `disk`: the table at rest. `bind`: listening sockets.
+//! - `control`: the socket, and the steps of publishing a table. `disk`: the table at rest. `bind`: listening sockets, and the files of those that are unix sockets.
 //!
 //! # Why it looks like this
 //! A general HTTP library costs a task switch or a timer here and a map of fields there, and it reads leniently what a
@@ -60,5 +60,6 @@ pub mod tls;
 mod upstream;
 mod worker;
 
+pub use bind::{BindError, is_free};
 pub use control::client;
 pub use run::{Options, ProxyError, run};

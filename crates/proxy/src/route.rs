@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cutover_core::ServiceName;
-use cutover_core::table::{Limits, Network, Route};
+use cutover_core::listen::Peer;
+use cutover_core::table::{Limits, Route};
 
 use crate::live::service::LiveService;
 
@@ -21,7 +22,7 @@ pub struct Router {
     wild: HashMap<Vec<u8>, Vec<Prefix>>,
     any: Vec<Prefix>,
     /// Peers whose forwarding fields are believed.
-    pub trusted: Vec<Network>,
+    pub trusted: Vec<Peer>,
     /// How long clients may take before a service is known; none without a route.
     pub waits: Option<Waits>,
 }
@@ -63,7 +64,7 @@ pub struct Prefix {
 
 impl Router {
     /// Joins published routes with the services they name.
-    pub fn new(routes: &[Route], trusted: &[Network], services: &HashMap<ServiceName, Arc<LiveService>>) -> Self {
+    pub fn new(routes: &[Route], trusted: &[Peer], services: &HashMap<ServiceName, Arc<LiveService>>) -> Self {
         let mut router = Self { trusted: trusted.to_vec(), ..Self::default() };
         for route in routes {
             let Some(service) = services.get(&route.service) else { continue };

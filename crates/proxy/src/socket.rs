@@ -19,7 +19,7 @@ use crate::tls::stream::Secured;
 /// A client's socket.
 #[derive(Debug)]
 pub enum Socket {
-    /// In the clear.
+    /// In the clear: by TCP or by a unix socket (see `worker::accept`).
     Plain(TcpStream),
     /// In TLS, after the handshake.
     Tls(Box<Secured>),
@@ -91,7 +91,8 @@ impl Socket {
             tls.sever();
         }
         if let Some(tcp) = self.tcp().filter(|_| abruptly) {
-            // An orderly end would say "this was all" (RFC 9112, 8): only a reset does not.
+            // An orderly end would say "this was all" (RFC 9112, 8): only a reset does not. On a unix socket there is none: there a client
+            // of HTTP/1.0 cannot tell.
             let _ = tcp.set_zero_linger();
         }
     }

@@ -26,15 +26,16 @@ pub async fn serve(
     worker: &Rc<Worker>,
     mut stream: Socket,
     slot: Rc<Slot>,
-    peer: SocketAddr,
+    peer: Option<SocketAddr>,
     mut service: Arc<LiveService>,
 ) {
     let mut inbox = Inbox::default();
     let mut tried = Vec::new();
     // Nobody stands between: whoever connects is the client. Cookies and headers there are none.
     let by_address = service.spec.pin.as_ref().filter(|pin| pin.by == PinBy::Address);
-    let point = by_address.map(|pin| pin.point_of(peer.ip()));
-    let key = (service.spec.balance == Balance::Hash).then(|| address_number(peer.ip()));
+    // Who came by a unix socket has no address: it goes where the weights or the load send it.
+    let point = by_address.zip(peer).map(|(pin, peer)| pin.point_of(peer.ip()));
+    let key = peer.filter(|_| service.spec.balance == Balance::Hash).map(|peer| address_number(peer.ip()));
     let wish = Wish { point, key, sticky: None };
     let shard_of = |service: &LiveService, served: bool| {
         let shard = service.counts.shard(worker.index);
@@ -64,7 +65,7 @@ pub async fn serve(
         }
     };
     if let Some(version) = service.spec.trail.preamble {
-        let to = stream.tcp().and_then(|tcp| tcp.local_addr().ok()).unwrap_or(slot.listener());
+        let to = stream.tcp().and_then(|tcp| tcp.local_addr().ok()).or(slot.listener().tcp());
         // The socket is new: it has room for so little. If it fails, so does the tunnel.
         let _ = target.write_all(&preamble::header(version, peer, to)).await;
     }

@@ -214,7 +214,7 @@ pub fn process(command: Vec<String>) -> ProcessSpec {
 
 fn route(name: &ServiceName, port: u16) -> RouteSpec {
     RouteSpec::Proxy(ProxyRoute {
-        listen: SocketAddr::from(([127, 0, 0, 1], 8080 + port)),
+        listen: SocketAddr::from(([127, 0, 0, 1], 8080 + port)).into(),
         kind: RouteKind::Http { hosts: vec![format!("{name}.example.com")], path: "/".to_owned(), more: Vec::new() },
         balance: Balance::default(),
         trusted: Vec::new(),

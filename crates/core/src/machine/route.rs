@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::state::{Duty, Instance, Progress, ServiceState};
 use crate::id::{Generation, ReleaseNo, ServiceName};
+use crate::listen::ListenAddress;
 use crate::pin::{POINTS, Pin};
 use crate::rules::Rules;
 use crate::spec::{ProxyRoute, RouteKind, RouteSpec};
@@ -75,7 +76,7 @@ impl Table {
         });
         let address = route.preview.map(|address| {
             let traffic = Traffic::Preview { service: name.clone(), release: None, trusted: Vec::new() };
-            Listener { address, traffic, identities: Vec::new() }
+            Listener { address: address.into(), traffic, identities: Vec::new() }
         });
         let added = add_route(&mut others, name, route);
         let added = added.and_then(|()| address.map_or(Ok(()), |preview| add_preview(&mut others, preview)));
@@ -96,7 +97,7 @@ impl ServiceState {
 /// Notes who introduces clients at a listener. Services that share one agree.
 fn introduce(introduced: &mut Vec<Introduced>, route: &ProxyRoute) {
     if !route.introduced.is_empty() && !introduced.iter().any(|known| known.listener == route.listen) {
-        introduced.push(Introduced { listener: route.listen, from: route.introduced.clone() });
+        introduced.push(Introduced { listener: route.listen.clone(), from: route.introduced.clone() });
     }
 }
 
@@ -107,11 +108,11 @@ fn preview(state: &ServiceState, route: &ProxyRoute) -> Option<Listener> {
         None => (route.preview?, None),
     };
     let traffic = Traffic::Preview { service: state.name.clone(), release, trusted: route.trusted.clone() };
-    Some(Listener { address, traffic, identities: Vec::new() })
+    Some(Listener { address: address.into(), traffic, identities: Vec::new() })
 }
 
 fn add_preview(listeners: &mut Vec<Listener>, preview: Listener) -> Result<(), RouteConflict> {
-    let taken = listeners.iter().find(|listener| overlaps(listener.address, preview.address));
+    let taken = listeners.iter().find(|listener| listener.address.overlaps(&preview.address));
     if let (Some(taken), Traffic::Preview { service, .. }) = (taken, &preview.traffic) {
         let owner = owner(&taken.traffic, service);
         return Err(RouteConflict { wanted: preview.address.to_string(), owner });
@@ -122,7 +123,8 @@ fn add_preview(listeners: &mut Vec<Listener>, preview: Listener) -> Result<(), R
 
 /// Counters of several services may be read at one address; nothing else may be there.
 fn add_metrics(listeners: &mut Vec<Listener>, address: SocketAddr, name: &ServiceName) -> Result<(), RouteConflict> {
-    match listeners.iter_mut().find(|listener| overlaps(listener.address, address)) {
+    let address = ListenAddress::from(address);
+    match listeners.iter_mut().find(|listener| listener.address.overlaps(&address)) {
         Some(Listener { address: at, traffic: Traffic::Metrics { services }, .. }) if *at == address => {
             services.push(name.clone());
         }
@@ -144,17 +146,18 @@ fn add_route(listeners: &mut Vec<Listener>, name: &ServiceName, spec: &ProxyRout
         RouteKind::Tcp => Traffic::Tcp { service: name.clone() },
         RouteKind::Http { .. } => http(spec, routes(name, spec).map(|route| Route { hsts, ..route }).collect()),
     };
-    add_listener(listeners, name, Listener { address: spec.listen, traffic, identities })?;
-    match spec.tls.as_ref().and_then(|tls| tls.redirect) {
-        Some(address) => add_listener(listeners, name, redirect(address, name, spec)),
+    add_listener(listeners, name, Listener { address: spec.listen.clone(), traffic, identities })?;
+    // A unix socket has no port to which anybody could be sent.
+    match spec.tls.as_ref().and_then(|tls| tls.redirect).zip(spec.listen.port()) {
+        Some((address, https)) => add_listener(listeners, name, redirect(address, https, name, spec)),
         None => Ok(()),
     }
 }
 
 /// Adds a listener with one route, or its route to the one that is there.
 fn add_listener(listeners: &mut Vec<Listener>, name: &ServiceName, new: Listener) -> Result<(), RouteConflict> {
-    let address = new.address;
-    let Some(there) = listeners.iter_mut().find(|listener| overlaps(listener.address, address)) else {
+    let address = new.address.clone();
+    let Some(there) = listeners.iter_mut().find(|listener| listener.address.overlaps(&address)) else {
         listeners.push(new);
         return Ok(());
     };
@@ -202,10 +205,9 @@ fn http(spec: &ProxyRoute, routes: Vec<Route>) -> Traffic {
 }
 
 /// Where the way to a route by TLS is told.
-fn redirect(address: SocketAddr, name: &ServiceName, spec: &ProxyRoute) -> Listener {
-    let https = Some(spec.listen.port());
-    let traffic = http(spec, routes(name, spec).map(|route| Route { https, ..route }).collect());
-    Listener { address, traffic, identities: Vec::new() }
+fn redirect(address: SocketAddr, https: u16, name: &ServiceName, spec: &ProxyRoute) -> Listener {
+    let traffic = http(spec, routes(name, spec).map(|route| Route { https: Some(https), ..route }).collect());
+    Listener { address: address.into(), traffic, identities: Vec::new() }
 }
 
 /// One certificate for all hosts if it comes from files, and one for each if it is ordered.
@@ -237,12 +239,6 @@ fn owner(traffic: &Traffic, fallback: &ServiceName) -> ServiceName {
         Traffic::Http { routes, .. } => routes.first().map_or(fallback, |route| &route.service).clone(),
         Traffic::Metrics { services } => services.first().unwrap_or(fallback).clone(),
     }
-}
-
-/// The same port on the same address, or on all addresses of the family.
-fn overlaps(one: SocketAddr, other: SocketAddr) -> bool {
-    let same_ip = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
-    one.port() == other.port() && one.is_ipv4() == other.is_ipv4() && same_ip
 }
 
 fn same(route: &Route, hosts: &[String], path: &str) -> bool {

@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::NginxRoute;
+use crate::listen::{ListenAddress, Peer};
 use crate::rules::Rules;
 use crate::spread::Spread;
-use crate::table::{Balance, Limits, Network, Protocol};
+use crate::table::{Balance, Limits, Protocol};
 use crate::tls::{InstanceTls, TlsSpec};
 use crate::trail::Trail;
 
@@ -25,14 +26,14 @@ pub enum RouteSpec {
 /// Where our proxy listens for a service, and what it takes there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProxyRoute {
-    /// The listening address. Several HTTP services may share one.
-    pub listen: SocketAddr,
+    /// The listening address, or a unix socket. Several HTTP services may share one.
+    pub listen: ListenAddress,
     /// HTTP or any protocol.
     pub kind: RouteKind,
     /// How an instance is chosen.
     pub balance: Balance,
     /// Peers whose forwarding headers are believed; HTTP only. Belongs to the listener: services that share one must agree.
-    pub trusted: Vec<Network>,
+    pub trusted: Vec<Peer>,
     /// Waits and sizes.
     pub limits: Limits,
     /// Another address, where a release can be looked at while it is being deployed; HTTP only.
@@ -46,7 +47,7 @@ pub struct ProxyRoute {
     pub rules: Box<Rules>,
     /// Peers that begin each connection with a header of the PROXY protocol. Belongs to the listener, like `trusted`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub introduced: Vec<Network>,
+    pub introduced: Vec<Peer>,
     /// Where its counters can be read. Services may share the address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<SocketAddr>,

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use cutover_core::listen::ListenAddress;
 use cutover_core::machine::{Down, Duty, Instance, ServiceState};
-use cutover_core::spec::{RouteKind, RouteSpec};
+use cutover_core::spec::{ProxyRoute, RouteKind, RouteSpec};
 use cutover_core::stats::Stats;
 use cutover_core::table::Mode;
 use cutover_core::{DeploymentId, InstanceId, ServiceName, Timestamp};
@@ -220,15 +221,28 @@ pub fn address(route: &RouteSpec) -> String {
         }
     };
     let here = |ip: std::net::IpAddr| if ip.is_unspecified() { "127.0.0.1".to_owned() } else { ip.to_string() };
-    let port = route.listen.port();
+    let ListenAddress::Tcp(listen) = &route.listen else { return by_socket(route) };
+    let port = listen.port();
     match &route.kind {
-        RouteKind::Tcp => format!("tcp://{}:{port}", here(route.listen.ip())),
+        RouteKind::Tcp => format!("tcp://{}:{port}", here(listen.ip())),
         RouteKind::Http { hosts, path, .. } => {
-            let host = hosts.first().cloned().unwrap_or_else(|| here(route.listen.ip()));
+            let host = hosts.first().cloned().unwrap_or_else(|| here(listen.ip()));
             let (scheme, usual) = if route.tls.is_some() { ("https", 443) } else { ("http", 80) };
             let port = if port == usual { String::new() } else { format!(":{port}") };
             format!("{scheme}://{host}{port}{path}")
         }
+    }
+}
+
+/// The socket, and what is to be asked for there.
+fn by_socket(route: &ProxyRoute) -> String {
+    let (socket, scheme) = (&route.listen, if route.tls.is_some() { "https" } else { "http" });
+    match &route.kind {
+        RouteKind::Http { hosts, path, .. } if !hosts.is_empty() || path != "/" => {
+            let host = hosts.first().map_or("localhost", String::as_str);
+            format!("{socket} ({scheme}://{host}{path})")
+        }
+        RouteKind::Http { .. } | RouteKind::Tcp => socket.to_string(),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use cutover_core::listen::Peer;
 use cutover_core::spec::{ProxyRoute, RouteKind};
-use cutover_core::table::Network;
 
 use super::finding::Findings;
 use super::service::Read;
@@ -43,7 +43,7 @@ impl Pairs<'_> {
         let (Some(a), Some(b)) = (first.route(), second.route()) else { return };
         if a.listen == b.listen {
             self.shared_listener(first, second, a, b);
-        } else if a.listen.port() == b.listen.port() && (covers(a.listen, b.listen) || covers(b.listen, a.listen)) {
+        } else if a.listen.tcp().zip(b.listen.tcp()).is_some_and(|(a, b)| meet(a, b)) {
             let (name, other) = (&second.spec.name, &first.spec.name);
             let message =
                 format!("{name} listens on {}, and {other} on {}: both take the same port", b.listen, a.listen);
@@ -56,7 +56,7 @@ impl Pairs<'_> {
     }
 
     fn shared_listener(&self, first: &Read, second: &Read, a: &ProxyRoute, b: &ProxyRoute) {
-        let (name, other, listen) = (&second.spec.name, &first.spec.name, b.listen);
+        let (name, other, listen) = (&second.spec.name, &first.spec.name, &b.listen);
         let (
             RouteKind::Http { hosts, path, more },
             RouteKind::Http { hosts: other_hosts, path: other_path, more: other_more },
@@ -98,10 +98,10 @@ impl Pairs<'_> {
     /// A preview shares its address with nothing.
     fn previews(&self, first: &Read, second: &Read) {
         let (Some(a), Some(b)) = (first.route(), second.route()) else { return };
-        let pairs = [(a.preview, Some(b.listen)), (Some(a.listen), b.preview), (a.preview, b.preview)];
+        let pairs = [(a.preview, b.listen.tcp()), (a.listen.tcp(), b.preview), (a.preview, b.preview)];
         let taken = pairs.into_iter().find_map(|(a, b)| {
             let (a, b) = (a?, b?);
-            (a == b || (a.port() == b.port() && (covers(a, b) || covers(b, a)))).then_some(b.port())
+            (a == b || meet(a, b)).then_some(b.port())
         });
         if let Some(port) = taken {
             let (name, other) = (&second.spec.name, &first.spec.name);
@@ -114,13 +114,14 @@ impl Pairs<'_> {
     fn redirect(&self, owner: &Read, other: &Read) {
         let (Some(route), Some(there)) = (owner.route(), other.route()) else { return };
         let Some(redirect) = route.tls.as_ref().and_then(|tls| tls.redirect) else { return };
-        let (name, other, listen) = (&owner.spec.name, &other.spec.name, there.listen);
+        let (name, other) = (&owner.spec.name, &other.spec.name);
         let apart = |address: SocketAddr| !covers(redirect, address) && !covers(address, redirect);
         if let Some(preview) = there.preview.filter(|preview| preview.port() == redirect.port() && !apart(*preview)) {
             let message =
                 format!("{name} tells the way to https on {redirect}, and {other} has its preview on {preview}");
             return self.conflict(owner.listen_at, message, "give the preview a port of its own");
         }
+        let Some(listen) = there.listen.tcp() else { return };
         if listen.port() != redirect.port() || (listen != redirect && apart(listen)) {
             return;
         }
@@ -149,10 +150,9 @@ impl Pairs<'_> {
     fn metrics(&self, first: &Read, second: &Read) {
         let (Some(a), Some(b)) = (first.route(), second.route()) else { return };
         let pairs =
-            [(a.metrics, Some(b.listen)), (Some(a.listen), b.metrics), (a.metrics, b.preview), (a.preview, b.metrics)];
-        let same = |a: SocketAddr, b: SocketAddr| a.port() == b.port() && (covers(a, b) || covers(b, a));
-        let other_ip = a.metrics.zip(b.metrics).filter(|(a, b)| a != b && same(*a, *b)).map(|(a, _)| a);
-        let taken = pairs.into_iter().find_map(|(a, b)| a.filter(|a| b.is_some_and(|b| *a == b || same(*a, b))));
+            [(a.metrics, b.listen.tcp()), (a.listen.tcp(), b.metrics), (a.metrics, b.preview), (a.preview, b.metrics)];
+        let other_ip = a.metrics.zip(b.metrics).filter(|(a, b)| a != b && meet(*a, *b)).map(|(a, _)| a);
+        let taken = pairs.into_iter().find_map(|(a, b)| a.filter(|a| b.is_some_and(|b| *a == b || meet(*a, b))));
         if let Some(port) = taken.or(other_ip).map(|address| address.port()) {
             let (name, other) = (&second.spec.name, &first.spec.name);
             let message = format!("{name} and {other} both take port {port}, one of them for its metrics");
@@ -186,7 +186,7 @@ impl Pairs<'_> {
     fn port_and_listener(&self, owner: &Read, routed: &Read) {
         let Some(route) = routed.route() else { return };
         let redirect = route.tls.as_ref().and_then(|tls| tls.redirect);
-        let addresses = [Some(route.listen), route.preview, route.metrics, redirect];
+        let addresses = [route.listen.tcp(), route.preview, route.metrics, redirect];
         for port in addresses.into_iter().flatten().map(|address| address.port()) {
             if !fixed(owner).contains(&port) {
                 continue;
@@ -200,6 +200,11 @@ impl Pairs<'_> {
 
 fn fixed(service: &Read) -> &[u16] {
     service.spec.run.process().and_then(|process| process.ports.fixed()).unwrap_or_default()
+}
+
+/// Whether one port of one address is meant by both.
+fn meet(a: SocketAddr, b: SocketAddr) -> bool {
+    a.port() == b.port() && (covers(a, b) || covers(b, a))
 }
 
 /// Whether listening on `wide` takes connections to `narrow` too. `[::]` stands for IPv4 as well, as on Linux.
@@ -218,6 +223,6 @@ fn shared_host(a: &[String], b: &[String]) -> Option<String> {
     a.iter().find(|host| b.contains(host)).map(|host| format!("host {host}"))
 }
 
-fn same_set(a: &[Network], b: &[Network]) -> bool {
+fn same_set(a: &[Peer], b: &[Peer]) -> bool {
     a.iter().all(|network| b.contains(network)) && b.iter().all(|network| a.contains(network))
 }

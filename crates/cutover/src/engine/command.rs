@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cutover_core::listen::ListenAddress;
 use cutover_core::machine::{Deployment, Event, Outcome, Progress, ServiceState};
 use cutover_core::plan::{self, Desired, Kind, Plan, Refusal};
 use cutover_core::spec::{ProxyRoute, RouteSpec, RunSpec, ServiceSpec};
@@ -369,12 +370,13 @@ impl Parts {
                 let (service, wanted, owner) = (service.clone(), conflict.wanted, conflict.owner);
                 return Err(Refusal::RouteTaken { service, wanted, owner }.into());
             }
-            let is_ours = |address| table.listeners.iter().any(|listener| listener.address == address);
-            for beside in proxy.preview.into_iter().chain(proxy.metrics).filter(|address| !is_ours(*address)) {
+            let is_ours = |address: &ListenAddress| table.listeners.iter().any(|listener| listener.address == *address);
+            let beside = proxy.preview.into_iter().chain(proxy.metrics).map(ListenAddress::from);
+            for beside in beside.filter(|address| !is_ours(address)) {
                 let beside = ProxyRoute { listen: beside, ..proxy.clone() };
                 self.can_route(service, &RouteSpec::Proxy(beside)).await?;
             }
-            if is_ours(proxy.listen) {
+            if is_ours(&proxy.listen) {
                 return Ok(());
             }
         }

@@ -3,20 +3,20 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use cutover_core::listen::ListenAddress;
 use cutover_core::table::{Table, Traffic};
 use cutover_core::{Generation, Timestamp};
 use tokio::sync::{Mutex, MutexGuard, Notify, mpsc, oneshot};
 
 use super::counters::Counters;
 use super::{Kind, Problem};
-use crate::bind::bind;
+use crate::bind::{Bound, bind, clear};
 use crate::check::check;
 use crate::disk;
 use crate::metrics::Scrapes;
@@ -27,7 +27,7 @@ use crate::worker::Shared;
 use crate::worker::order::Order;
 
 /// Listening sockets, by address.
-pub type Listening = HashMap<SocketAddr, TcpListener>;
+pub type Listening = HashMap<ListenAddress, Bound>;
 
 /// What makes a process the proxy of its directory. Handed to a successor.
 #[derive(Debug)]
@@ -121,7 +121,7 @@ impl Control {
         &self,
         table: &Table,
         mut handed: Listening,
-    ) -> Result<Vec<(SocketAddr, TcpListener)>, Problem> {
+    ) -> Result<Vec<(ListenAddress, Bound)>, Problem> {
         self.verify(table)?;
         // After a crash the others must be served, whatever became of one certificate. A successor can leave the place to the one
         // that runs, which has the certificates that were good in its memory.
@@ -135,7 +135,7 @@ impl Control {
     }
 
     /// Serves a table that was read from disk. Given no listeners, everything but them is ready after that.
-    pub async fn resume(&self, table: Table, listeners: Vec<(SocketAddr, TcpListener)>) {
+    pub async fn resume(&self, table: Table, listeners: Vec<(ListenAddress, Bound)>) {
         self.show(Arc::new(table), listeners, &mut *self.listening.lock().await).await;
     }
 
@@ -166,10 +166,12 @@ impl Control {
         if !unusable.is_empty() {
             return Err(self.problem(Kind::Invalid, unusable.join("; ")));
         }
-        let known = |address| current.spec.listeners.iter().any(|listener| listener.address == address);
+        let known = |address: &ListenAddress| current.spec.listeners.iter().any(|l| l.address == *address);
         let new = self.listen(&table, &listening, known)?;
-        disk::store(self.state(), &table)
-            .map_err(|error| self.problem(Kind::Storage, format!("the table could not be written to disk: {error}")))?;
+        if let Err(error) = disk::store(self.state(), &table) {
+            close(new);
+            return Err(self.problem(Kind::Storage, format!("the table could not be written to disk: {error}")));
+        }
         let table = Arc::new(table);
         self.show(table.clone(), new, &mut listening).await;
         self.make_known(&table).await?;
@@ -223,29 +225,36 @@ impl Control {
         &self,
         table: &Table,
         listening: &Listening,
-        is_known: impl Fn(SocketAddr) -> bool,
-    ) -> Result<Vec<(SocketAddr, TcpListener)>, Problem> {
+        is_known: impl Fn(&ListenAddress) -> bool,
+    ) -> Result<Vec<(ListenAddress, Bound)>, Problem> {
         let mut listeners = Vec::new();
         for listener in table.listeners.iter().filter(|listener| !listening.contains_key(&listener.address)) {
-            let optional = is_known(listener.address) && !carries(&listener.traffic);
-            match bind(listener.address) {
-                Ok(bound) => listeners.push((listener.address, bound)),
+            let optional = is_known(&listener.address) && !carries(&listener.traffic);
+            match bind(&listener.address) {
+                Ok(bound) => listeners.push((listener.address.clone(), bound)),
                 Err(error) if optional => tracing::warn!(%error, "nobody can look there"),
-                Err(error) => return Err(self.problem(Kind::Unbindable, error.to_string())),
+                Err(error) => {
+                    close(listeners);
+                    return Err(self.problem(Kind::Unbindable, error.to_string()));
+                }
             }
         }
         Ok(listeners)
     }
 
-    async fn show(&self, table: Arc<Table>, new: Vec<(SocketAddr, TcpListener)>, listening: &mut Listening) {
-        listening.retain(|address, _| table.listeners.iter().any(|listener| listener.address == *address));
+    async fn show(&self, table: Arc<Table>, new: Vec<(ListenAddress, Bound)>, listening: &mut Listening) {
+        let stays = |address: &ListenAddress| table.listeners.iter().any(|listener| listener.address == *address);
+        let gone: Vec<ListenAddress> = listening.keys().filter(|address| !stays(address)).cloned().collect();
+        listening.retain(|address, _| stays(address));
         let secured = self.certificates.show(&table);
         self.shared.answers.look_in(self.certificates.stores());
         let before = self.shared.live.table();
-        let is_new = |address| new.iter().any(|(bound, _)| *bound == address);
-        let had = |at| before.spec.listeners.iter().any(|l| l.address == at && is_served(&l.traffic)) && !is_new(at);
+        let is_new = |address: &ListenAddress| new.iter().any(|(bound, _)| bound == address);
+        let served =
+            |at: &ListenAddress| before.spec.listeners.iter().any(|l| l.address == *at && is_served(&l.traffic));
+        let had = |at: &ListenAddress| served(at) && !is_new(at);
         let carrying = table.listeners.iter().filter(|listener| is_served(&listener.traffic));
-        let theirs: Vec<SocketAddr> = carrying.map(|listener| listener.address).filter(|at| !had(*at)).collect();
+        let theirs: Vec<ListenAddress> = carrying.map(|l| l.address.clone()).filter(|at| !had(at)).collect();
         listening.extend(new);
         let mut scrapes = self.scrapes.lock().await;
         self.shared.live.publish(table.clone(), &secured, self.shared.now_ms());
@@ -255,6 +264,7 @@ impl Control {
             // A worker that is gone makes no claims.
             let _ = done.await;
         }
+        gone.iter().for_each(clear);
     }
 
     /// Gives every worker an order.
@@ -279,7 +289,8 @@ impl Control {
         Problem { kind, message, current: self.generation() }
     }
 
-    /// Accepts nothing more, and closes every copy of what is listened on. What is open goes on.
+    /// Accepts nothing more, and closes every copy of what is listened on. What is open goes on. The files of unix sockets stay: they are the
+    /// successor's.
     pub async fn leave(&self, listening: &mut Listening) {
         listening.clear();
         *self.scrapes.lock().await = Scrapes::default();
@@ -289,8 +300,14 @@ impl Control {
 
     /// Finishes everything. Returns when all workers have.
     pub async fn finish(&self) {
-        self.listening.lock().await.clear();
+        // Empty if a successor has them.
+        let closed: Vec<ListenAddress> = self.listening.lock().await.drain().map(|(address, _)| address).collect();
         *self.scrapes.lock().await = Scrapes::default();
+        if !closed.is_empty() {
+            // First this alone: to finish may take longer than it is waited for.
+            self.all(|done| Order::Leave { done }).await;
+            closed.iter().for_each(clear);
+        }
         self.all(|done| Order::Quit { done }).await;
     }
 
@@ -308,6 +325,14 @@ impl Control {
     }
 }
 
+/// Closes what is not going to be served.
+fn close(listeners: Vec<(ListenAddress, Bound)>) {
+    for (address, bound) in listeners {
+        drop(bound);
+        clear(&address);
+    }
+}
+
 /// Whether what arrives at a listener is the clients'. Other listeners are for people and programs that look.
 fn carries(traffic: &Traffic) -> bool {
     match traffic {
@@ -322,14 +347,10 @@ fn is_served(traffic: &Traffic) -> bool {
 }
 
 /// Tells a worker of a new table, with copies of the listeners that are new to it.
-fn apply(
-    worker: &mpsc::UnboundedSender<Order>,
-    new: &[SocketAddr],
-    listening: &HashMap<SocketAddr, TcpListener>,
-) -> oneshot::Receiver<()> {
+fn apply(worker: &mpsc::UnboundedSender<Order>, new: &[ListenAddress], listening: &Listening) -> oneshot::Receiver<()> {
     let (done, applied) = oneshot::channel();
-    let copy = |address: &SocketAddr| match listening.get(address)?.try_clone() {
-        Ok(listener) => Some((*address, listener)),
+    let copy = |address: &ListenAddress| match listening.get(address)?.try_clone() {
+        Ok(listener) => Some((address.clone(), listener)),
         Err(error) => {
             // Out of descriptors. The other workers accept; this one does without.
             tracing::error!(%address, %error, "a worker gets no copy of a listener");

@@ -79,7 +79,7 @@ enum Event {
 }
 
 /// Serves a connection to its end.
-pub async fn serve<S>(worker: &Rc<Worker>, io: S, secure: bool, slot: Rc<Slot>, peer: SocketAddr)
+pub async fn serve<S>(worker: &Rc<Worker>, io: S, secure: bool, slot: Rc<Slot>, peer: Option<SocketAddr>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -146,7 +146,7 @@ async fn one(
     worker: Rc<Worker>,
     (request, mut respond): (Request<RecvStream>, SendResponse<Bytes>),
     secure: bool,
-    peer: SocketAddr,
+    peer: Option<SocketAddr>,
     open: Open,
 ) {
     let (parts, body) = request.into_parts();

@@ -5,11 +5,11 @@
 //! has one both before and after.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cutover_core::table::{Limits, Network, Service, Table, Target, Traffic};
+use cutover_core::listen::{ListenAddress, Peer};
+use cutover_core::table::{Limits, Service, Table, Target, Traffic};
 use cutover_core::tls::InstanceTls;
 use cutover_core::{InstanceId, ReleaseNo, ServiceName};
 
@@ -37,7 +37,7 @@ pub struct LiveTable {
 #[derive(Debug)]
 pub struct LiveListener {
     /// Where it listens.
-    pub address: SocketAddr,
+    pub address: ListenAddress,
     /// What arrives there.
     pub traffic: LiveTraffic,
     /// Its TLS, if it speaks it.
@@ -56,7 +56,7 @@ pub enum LiveTraffic {
         /// The release, if there is one to look at.
         release: Option<ReleaseNo>,
         /// Peers whose forwarding fields are believed.
-        trusted: Vec<Network>,
+        trusted: Vec<Peer>,
     },
     /// Connections, all to one service.
     Tcp(Arc<LiveService>),
@@ -69,7 +69,7 @@ impl LiveTable {
     }
 
     /// How long clients of a listener may take for a head, and be idle: the longest of its services.
-    pub fn waits(&self, address: SocketAddr) -> Waits {
+    pub fn waits(&self, address: &ListenAddress) -> Waits {
         let of = |services: &mut dyn Iterator<Item = &Arc<LiveService>>| {
             let waits = services.map(|service| Waits::of(service.limits()));
             waits.reduce(Waits::longer).unwrap_or_else(|| Waits::of(&Limits::default()))
@@ -83,8 +83,8 @@ impl LiveTable {
 
     /// The listener at this address.
     #[inline]
-    pub fn listener(&self, address: SocketAddr) -> Option<&LiveListener> {
-        self.listeners.iter().find(|listener| listener.address == address)
+    pub fn listener(&self, address: &ListenAddress) -> Option<&LiveListener> {
+        self.listeners.iter().find(|listener| listener.address == *address)
     }
 }
 
@@ -198,7 +198,7 @@ impl Live {
                 Traffic::Tcp { service } => LiveTraffic::Tcp(services.get(service)?.clone()),
             };
             let door = secured.doors.get(&listener.address).cloned();
-            Some(LiveListener { address: listener.address, traffic, door })
+            Some(LiveListener { address: listener.address.clone(), traffic, door })
         });
         LiveTable { listeners: listeners.collect(), services, spec: spec.clone() }
     }

@@ -6,6 +6,7 @@
 use std::io::Write;
 use std::net::IpAddr;
 
+use cutover_core::listen::UNIX;
 use cutover_core::trail::{Field, Format, Piece};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
@@ -23,8 +24,8 @@ pub struct Told<'a> {
     pub request: &'a Request,
     /// How it fared.
     pub record: &'a Record,
-    /// The client.
-    pub client: IpAddr,
+    /// The client; none if it came by a unix socket and nobody says more.
+    pub client: Option<IpAddr>,
     /// The service.
     pub service: &'a str,
     /// Who was asked last, and since when, in microseconds.
@@ -169,7 +170,11 @@ impl Line<'_> {
     fn field(&mut self, field: Field, escape: Escape) {
         let Told { head, request, record, .. } = *self.told;
         match field {
-            Field::RemoteAddr => self.plain(self.told.client),
+            Field::RemoteAddr => match self.told.client {
+                Some(client) => self.plain(client),
+                // As nginx writes it.
+                None => self.plain(UNIX),
+            },
             Field::RemoteUser => self.out.push(b'-'),
             Field::TimeLocal => self.out.extend_from_slice(self.clock.local.as_bytes()),
             Field::TimeIso => {
@@ -291,7 +296,7 @@ mod tests {
             head,
             request: &request,
             record: &record,
-            client: "192.0.2.1".parse().unwrap(),
+            client: "192.0.2.1".parse().ok(),
             service: "web",
             chosen: Some((&target, 1000)),
             duration_us: 1_234_567,

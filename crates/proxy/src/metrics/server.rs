@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::tell::tell;
+use crate::bind::Bound;
 use crate::control::counters::Counters;
+use crate::control::publish::Listening;
 use crate::tls::certificates::Certificates;
 
 /// How long a head may take, so that nobody holds connections here.
@@ -51,7 +53,7 @@ impl Scrapes {
     }
 
     /// Begins to answer where a table says so, and ends where it does not say so any more.
-    pub fn apply(&mut self, table: &Table, of: Of<'_>, listening: &HashMap<SocketAddr, TcpListener>) {
+    pub fn apply(&mut self, table: &Table, of: Of<'_>, listening: &Listening) {
         let (counters, certificates) = of;
         self.tasks.retain(|address, task| {
             let stays = services(table, *address).is_some();
@@ -61,8 +63,8 @@ impl Scrapes {
             stays
         });
         for listener in table.listeners.iter().filter(|l| matches!(l.traffic, Traffic::Metrics { .. })) {
-            let address = listener.address;
-            let Some(socket) = listening.get(&address).filter(|_| !self.has(address)) else { continue };
+            let Some(Bound::Tcp(socket)) = listening.get(&listener.address) else { continue };
+            let Some(address) = listener.address.tcp().filter(|address| !self.has(*address)) else { continue };
             let copy = socket.try_clone().and_then(tokio::net::TcpListener::from_std);
             match copy {
                 Ok(copy) => {

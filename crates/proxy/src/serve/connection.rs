@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
+use cutover_core::listen::ListenAddress;
 use tokio::io::AsyncWriteExt;
 
 use super::ident;
@@ -45,10 +46,10 @@ pub struct Client {
     pub inbox: Inbox,
     /// Its deadline.
     pub slot: Rc<Slot>,
-    /// Who it is.
-    pub peer: IpAddr,
+    /// Who it is; none if it came by a unix socket and nobody has introduced it.
+    pub peer: Option<IpAddr>,
     /// Where it came in.
-    pub listener: SocketAddr,
+    pub listener: ListenAddress,
     /// How its present request fares.
     pub record: Record,
     /// How long it may take before it is known which service it means, by the table of its beginning.
@@ -67,7 +68,7 @@ pub enum Next {
 }
 
 /// Serves a connection to its end.
-pub async fn serve(worker: &Rc<Worker>, stream: Socket, slot: Rc<Slot>, peer: SocketAddr) {
+pub async fn serve(worker: &Rc<Worker>, stream: Socket, slot: Rc<Slot>, peer: Option<SocketAddr>) {
     let mut client = Client::new(worker, stream, slot, peer);
     let mut first = true;
     while client.awaits_request().await {
@@ -102,10 +103,10 @@ pub async fn guarded<T>(slot: &Slot, future: impl Future<Output = T>) -> Result<
 
 impl Client {
     /// A connection on which nothing was read yet.
-    pub fn new(worker: &Rc<Worker>, stream: Socket, slot: Rc<Slot>, peer: SocketAddr) -> Self {
-        let (listener, peer) = (slot.listener(), peer.ip().to_canonical());
+    pub fn new(worker: &Rc<Worker>, stream: Socket, slot: Rc<Slot>, peer: Option<SocketAddr>) -> Self {
+        let (listener, peer) = (slot.listener().clone(), peer.map(|peer| peer.ip().to_canonical()));
         let (inbox, record) = (Inbox::default(), Record::default());
-        let waits = worker.table(|table| table.waits(listener));
+        let waits = worker.table(|table| table.waits(&listener));
         Self { worker: worker.clone(), stream, inbox, slot, peer, listener, record, waits }
     }
 

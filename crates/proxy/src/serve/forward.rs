@@ -19,7 +19,7 @@ pub fn request(
     out: &mut Vec<u8>,
     head: &[u8],
     request: &Request,
-    peer: IpAddr,
+    peer: Option<IpAddr>,
     trusted: bool,
     secure: bool,
     service: &str,
@@ -63,21 +63,36 @@ fn connection(out: &mut Vec<u8>, head: &[u8], request: &Request) {
 }
 
 /// Who asked. A trusted peer's word is kept and extended, anybody else's was left out above.
-fn forwarded(out: &mut Vec<u8>, head: &[u8], request: &Request, peer: IpAddr, trusted: bool, secure: bool) {
+fn forwarded(out: &mut Vec<u8>, head: &[u8], request: &Request, peer: Option<IpAddr>, trusted: bool, secure: bool) {
     let has = |known| trusted && request.fields.iter().any(|field| field.known == known);
-    out.extend_from_slice(b"X-Forwarded-For: ");
-    if trusted {
-        for field in request.fields.iter().filter(|field| field.known == Known::ForwardedFor) {
-            out.extend_from_slice(field.value.of(head));
-            out.extend_from_slice(b", ");
+    match peer {
+        Some(peer) => {
+            out.extend_from_slice(b"X-Forwarded-For: ");
+            for field in request.fields.iter().filter(|field| trusted && field.known == Known::ForwardedFor) {
+                out.extend_from_slice(field.value.of(head));
+                out.extend_from_slice(b", ");
+            }
+            address(out, peer);
+            if !has(Known::RealIp) {
+                out.extend_from_slice(b"\r\nX-Real-IP: ");
+                address(out, peer);
+            }
+            out.extend_from_slice(b"\r\n");
+        }
+        // Who came by a unix socket has no address that could be added. A word in its place, such as nginx writes, would be read as one by
+        // applications that take the last member: what is not known is not said.
+        None => {
+            let mut before: &[u8] = b"X-Forwarded-For: ";
+            for field in request.fields.iter().filter(|field| trusted && field.known == Known::ForwardedFor) {
+                out.extend_from_slice(before);
+                out.extend_from_slice(field.value.of(head));
+                before = b", ";
+            }
+            if before == b", " {
+                out.extend_from_slice(b"\r\n");
+            }
         }
     }
-    address(out, peer);
-    if !has(Known::RealIp) {
-        out.extend_from_slice(b"\r\nX-Real-IP: ");
-        address(out, peer);
-    }
-    out.extend_from_slice(b"\r\n");
     if !has(Known::ForwardedProto) {
         line(out, b"X-Forwarded-Proto", if secure { b"https" } else { b"http" });
     }

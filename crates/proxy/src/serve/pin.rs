@@ -6,9 +6,10 @@
 use std::net::{IpAddr, SocketAddr};
 
 use cutover_core::InstanceId;
+use cutover_core::listen::Peer;
 use cutover_core::pin::{COOKIE, PinBy};
 use cutover_core::spread::{HashBy, STICKY, address_number, instance_number, number, sticky_name};
-use cutover_core::table::{Balance, Network};
+use cutover_core::table::Balance;
 use memchr::memmem;
 
 use crate::http::field::{Known, line, members};
@@ -55,10 +56,10 @@ pub struct Asker<'a> {
     pub head: &'a [u8],
     /// The request.
     pub request: &'a Request,
-    /// The other end of the connection.
-    pub peer: IpAddr,
+    /// The other end of the connection; none if that is a unix socket.
+    pub peer: Option<IpAddr>,
     /// Whose word about other clients is believed, if this peer's is.
-    pub trusted: Option<&'a [Network]>,
+    pub trusted: Option<&'a [Peer]>,
     /// Whether it came by TLS.
     pub secure: bool,
 }
@@ -116,14 +117,15 @@ impl Asker<'_> {
         values.next().filter(|value| !value.is_empty())
     }
 
-    /// The client's address: the last one in `X-Forwarded-For` that is not itself one of those believed.
+    /// The client's address: the last one in `X-Forwarded-For` that is not itself one of those believed. None if it cannot be read, or if
+    /// the client came by a unix socket and nobody who is believed says more: rules by address let in neither.
     pub fn address(&self) -> Option<IpAddr> {
-        let Some(trusted) = self.trusted else { return Some(self.peer) };
-        let mut found = Some(self.peer);
+        let Some(trusted) = self.trusted else { return self.peer };
+        let mut found = self.peer;
         for list in self.values(|field| field.known == Known::ForwardedFor).rev() {
             for member in members(list).collect::<Vec<_>>().into_iter().rev() {
                 found = address(member);
-                if found.is_none_or(|address| !trusted.iter().any(|network| network.contains(address))) {
+                if found.is_none() || !trusted.iter().any(|believed| believed.is(found)) {
                     return found;
                 }
             }

@@ -24,8 +24,8 @@ use crate::live::table::LiveTraffic;
 use crate::route::Prefix;
 use crate::rule::{self, Judged, Manners, Visitor};
 use crate::worker::stock::Scratch;
+use cutover_core::listen::Peer;
 use cutover_core::rules::Coding;
-use cutover_core::table::Network;
 use tokio::io::AsyncWriteExt;
 
 /// What must be remembered of a request once its head is rewritten.
@@ -47,8 +47,9 @@ pub struct Ask {
     pub pinned: Pinned,
     /// What a browser is to remember of TLS.
     pub hsts: Option<Arc<str>>,
-    /// Who asks, as far as somebody says who is believed; the other end of the connection where nobody wants to know.
-    pub client: IpAddr,
+    /// Who asks, as far as somebody says who is believed; the other end of the connection where nobody wants to know. None if that is a
+    /// unix socket.
+    pub client: Option<IpAddr>,
     /// The coding in which its answer may be compressed.
     pub coding: Option<Coding>,
     /// If it is a call of gRPC: what must be known of it.
@@ -80,7 +81,7 @@ struct Routed {
     hsts: Option<Arc<str>>,
     /// The client's address, if a rule may ask for it.
     address: Option<IpAddr>,
-    client: IpAddr,
+    client: Option<IpAddr>,
 }
 
 /// What became of reading a small body.
@@ -174,20 +175,20 @@ pub async fn serve(client: &mut Client, scratch: &mut Scratch, end: usize) -> Ne
 }
 
 fn route(client: &Client, head: &[u8], request: &Request) -> Option<Routed> {
-    let believed = |networks: &[Network]| networks.iter().any(|network| network.contains(client.peer));
-    client.worker.table(|table| match &table.listener(client.listener)?.traffic {
+    let believed = |peers: &[Peer]| peers.iter().any(|believed| believed.is(client.peer));
+    client.worker.table(|table| match &table.listener(&client.listener)?.traffic {
         LiveTraffic::Http(router) => {
             let Prefix { path, service, https, hsts } =
                 router.find(request.host.map(|host| host.of(head)), request.target.of(head))?;
             let trusted = believed(&router.trusted);
             let (peer, secure) = (client.peer, client.stream.is_secure());
-            let networks = trusted.then_some(router.trusted.as_slice());
-            let asker = Asker { head, request, peer, trusted: networks, secure };
+            let peers = trusted.then_some(router.trusted.as_slice());
+            let asker = Asker { head, request, peer, trusted: peers, secure };
             let pin = service.pin.as_ref();
             let pinned = pin.map_or_else(Pinned::default, |pin| asker.pinned(pin, &service.counts, path));
             let pinned = if service.asks_for_clients() { asker.spread(service, pinned) } else { pinned };
             let address = (service.rules.is_some() || service.log.is_some()).then(|| asker.address()).flatten();
-            let (hsts, client) = (hsts.clone().filter(|_| secure), address.unwrap_or(peer));
+            let (hsts, client) = (hsts.clone().filter(|_| secure), address.or(peer));
             let (service, https) = (service.clone(), *https);
             Some(Routed { service, trusted, pinned, preview: None, https, hsts, address, client })
         }

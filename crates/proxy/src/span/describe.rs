@@ -16,8 +16,8 @@ use crate::route::without_port;
 pub struct Around {
     /// Its place in its trace.
     pub context: Context,
-    /// The other end of the connection.
-    pub peer: IpAddr,
+    /// The other end of the connection; none if that is a unix socket.
+    pub peer: Option<IpAddr>,
     /// Whether it came by TLS.
     pub secure: bool,
     /// When it was over, in nanoseconds since 1970.
@@ -92,8 +92,11 @@ fn request(out: &mut Vec<u8>, around: &Around, told: &Told<'_>) {
             whole(out, "server.port", u64::from(port));
         }
     }
-    shown(out, "client.address", told.client);
-    shown(out, "network.peer.address", around.peer);
+    for (key, address) in [("client.address", told.client), ("network.peer.address", around.peer)] {
+        if let Some(address) = address {
+            shown(out, key, address);
+        }
+    }
     let version = match (told.http2, told.request.old) {
         (true, _) => "2",
         (false, true) => "1.0",

@@ -57,8 +57,15 @@ pub async fn read(stream: &mut TcpStream) -> io::Result<Option<SocketAddr>> {
     tokio::time::timeout(LIMIT, reading).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-/// The header that tells an instance of its client, which came to the address `to`.
-pub fn header(version: Preamble, client: SocketAddr, to: SocketAddr) -> Vec<u8> {
+/// The header that tells an instance of its client, which came to the address `to`. Where one of them is a unix socket, that it comes from
+/// somewhere is all that is said of a client without an address; one with an address came to any address of its family.
+pub fn header(version: Preamble, client: Option<SocketAddr>, to: Option<SocketAddr>) -> Vec<u8> {
+    let Some(client) = client else { return unknown(version) };
+    let anywhere = match client.ip().to_canonical() {
+        IpAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(_) => IpAddr::from(Ipv6Addr::UNSPECIFIED),
+    };
+    let to = to.unwrap_or(SocketAddr::new(anywhere, 0));
     let canonical = |address: SocketAddr| (address.ip().to_canonical(), address.port());
     let ((from, from_port), (to, to_port)) = (canonical(client), canonical(to));
     let ports = [from_port.to_be_bytes(), to_port.to_be_bytes()].concat();
@@ -69,7 +76,6 @@ pub fn header(version: Preamble, client: SocketAddr, to: SocketAddr) -> Vec<u8> 
         (Preamble::V1, IpAddr::V6(_), IpAddr::V6(_)) => {
             format!("PROXY TCP6 {from} {to} {from_port} {to_port}\r\n").into_bytes()
         }
-        (Preamble::V1, ..) => b"PROXY UNKNOWN\r\n".to_vec(),
         (Preamble::V2, IpAddr::V4(from), IpAddr::V4(to)) => {
             [&SIGNATURE[..], &[0x21, 0x11, 0, 12], &from.octets(), &to.octets(), &ports].concat()
         }
@@ -77,7 +83,15 @@ pub fn header(version: Preamble, client: SocketAddr, to: SocketAddr) -> Vec<u8> 
             [&SIGNATURE[..], &[0x21, 0x21, 0, 36], &from.octets(), &to.octets(), &ports].concat()
         }
         // Of two families: nothing that is true can be said.
-        (Preamble::V2, ..) => [&SIGNATURE[..], &[0x20, 0, 0, 0]].concat(),
+        (version, ..) => unknown(version),
+    }
+}
+
+/// The header that says nothing of a client.
+fn unknown(version: Preamble) -> Vec<u8> {
+    match version {
+        Preamble::V1 => b"PROXY UNKNOWN\r\n".to_vec(),
+        Preamble::V2 => [&SIGNATURE[..], &[0x20, 0, 0, 0]].concat(),
     }
 }
 
@@ -106,7 +120,7 @@ pub fn holds_for(bytes: &[u8]) {
     let Some(client) = client.filter(|client| client.ip() == client.ip().to_canonical()) else { return };
     let to = if client.is_ipv6() { "[2001:db8::7]:80" } else { "10.0.0.1:80" };
     for version in [Preamble::V1, Preamble::V2] {
-        let written = header(version, client, to.parse().expect("an address"));
+        let written = header(version, Some(client), to.parse().ok());
         assert_eq!(see(&written), Seen::Whole(written.len(), Some(client)));
     }
 }
@@ -195,6 +209,18 @@ mod tests {
         assert_eq!(see(format!("PROXY UNKNOWN {}", "x".repeat(100)).as_bytes()), Seen::Other);
     }
 
+    /// Seen to fail with a client without an address told as one of 0.0.0.0.
+    #[test]
+    fn what_is_not_known_of_who_comes_by_a_socket_is_not_said() {
+        let client: Option<SocketAddr> = "192.0.2.1:4711".parse().ok();
+        for version in [Preamble::V1, Preamble::V2] {
+            let (nobody, somebody) = (header(version, None, None), header(version, client, None));
+            assert_eq!(see(&nobody), Seen::Whole(nobody.len(), None));
+            assert_eq!(see(&somebody), Seen::Whole(somebody.len(), client));
+        }
+        assert_eq!(header(Preamble::V1, client, None), b"PROXY TCP4 192.0.2.1 0.0.0.0 4711 0\r\n");
+    }
+
     proptest! {
         /// Meant to fail with the ports exchanged, and with the length counted from the beginning.
         #[test]
@@ -206,8 +232,8 @@ mod tests {
             let client = address(ip, port);
             // An IPv4 address that is written as IPv6 counts as what it is.
             prop_assume!(!v6 || client.ip() == client.ip().to_canonical());
-            let to = if v6 { "[2001:db8::7]:80" } else { "10.0.0.1:80" }.parse().unwrap();
-            let header = header(if v1 { Preamble::V1 } else { Preamble::V2 }, client, to);
+            let to = if v6 { "[2001:db8::7]:80" } else { "10.0.0.1:80" }.parse().ok();
+            let header = header(if v1 { Preamble::V1 } else { Preamble::V2 }, Some(client), to);
             for cut in 1..header.len() {
                 prop_assert_eq!(see(&header[..cut]), Seen::Part, "cut at {}", cut);
             }

@@ -99,7 +99,7 @@ pub async fn run(
 
 /// A stream may rightly be silent for hours; a peer that lost its power is silent for ever. The kernel asks after it.
 fn notice_death(stream: BorrowedFd<'_>) {
-    // Without it the stream still works. A unix socket has no need of it.
+    // Without it the stream still works. A unix socket has no need of it, on either side.
     let _ = sockopt::set_socket_keepalive(stream, true);
     let _ = sockopt::set_tcp_keepidle(stream, SILENCE);
 }

@@ -150,7 +150,7 @@ impl Successor {
         self.channel.send(&offer, &[lock.as_fd(), socket.as_fd(), stderr.as_fd()]).await?;
         let all: Vec<_> = listening.iter().collect();
         for some in all.chunks(FILES) {
-            let addresses = some.iter().map(|(address, _)| **address).collect();
+            let addresses = some.iter().map(|(address, _)| (*address).clone()).collect();
             let files: Vec<_> = some.iter().map(|(_, listener)| listener.as_fd()).collect();
             self.channel.send(&FromOld::Listeners { addresses }, &files).await?;
         }

@@ -1,7 +1,6 @@
 //! What the two say to each other.
 
-use std::net::SocketAddr;
-
+use cutover_core::listen::ListenAddress;
 use cutover_core::{Generation, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -22,7 +21,7 @@ pub enum FromOld {
     /// Comes with a listener for each address.
     Listeners {
         /// Where they listen.
-        addresses: Vec<SocketAddr>,
+        addresses: Vec<ListenAddress>,
     },
     /// The successor is the proxy from here on.
     Commit {

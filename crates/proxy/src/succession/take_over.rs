@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
-use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 
@@ -15,6 +14,7 @@ use super::LANGUAGE;
 use super::channel::Channel;
 use super::message::{FromNew, FromOld};
 use super::past::Past;
+use crate::bind::Bound;
 use crate::control::publish::{Listening, Seat};
 
 /// One that is to be the proxy.
@@ -58,7 +58,10 @@ impl Heir {
             if addresses.is_empty() || addresses.len() != files.len() {
                 return Err(unexpected());
             }
-            listening.extend(addresses.into_iter().zip(files.into_iter().map(TcpListener::from)));
+            for (address, socket) in addresses.into_iter().zip(files) {
+                let bound = Bound::inherited(&address, socket);
+                listening.insert(address, bound);
+            }
         }
         let seat = Seat { lock: File::from(lock), socket: UnixListener::from(socket) };
         Ok(Estate { seat, listening, since, stderr })

@@ -7,11 +7,11 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use cutover_core::listen::ListenAddress;
 use cutover_core::table::{Table, Traffic};
 use cutover_core::tls::{CertificateStats, Identity, InstanceTls, TlsVersion};
 use rustls::ServerConfig;
@@ -36,7 +36,7 @@ const LOOK: Duration = Duration::from_millis(500);
 const ROTATE: u32 = 1200;
 
 /// The TLS of each listener that has some.
-pub type Doors = HashMap<SocketAddr, Arc<Door>>;
+pub type Doors = HashMap<ListenAddress, Arc<Door>>;
 
 /// What connections of a table are encrypted with.
 #[derive(Debug, Default)]
@@ -79,7 +79,7 @@ enum Speaks {
 
 #[derive(Debug)]
 struct Listener {
-    address: SocketAddr,
+    address: ListenAddress,
     speaks: Speaks,
     shown: Vec<Shown>,
     door: Arc<Door>,
@@ -138,12 +138,13 @@ impl Certificates {
         let held = &mut *self.held();
         show_seals(&mut held.seals, table);
         let listeners = table.listeners.iter().filter(|listener| !listener.identities.is_empty());
-        let doors = |address| held.listeners.iter().find(|l| l.address == address).map(|l| l.door.clone());
+        let doors =
+            |address: &ListenAddress| held.listeners.iter().find(|l| l.address == *address).map(|l| l.door.clone());
         let listeners: Vec<Listener> = listeners
             .map(|listener| {
-                let door = doors(listener.address).unwrap_or_default();
+                let door = doors(&listener.address).unwrap_or_default();
                 Listener {
-                    address: listener.address,
+                    address: listener.address.clone(),
                     speaks: if matches!(listener.traffic, Traffic::Tcp { .. }) {
                         Speaks::Anything
                     } else {
@@ -161,7 +162,7 @@ impl Certificates {
         self.refresh(held);
         self.changed.notify_one();
         self.upkeep.want(held.sources.keys().filter_map(|origin| origin.order.clone()).collect());
-        let doors = held.listeners.iter().map(|listener| (listener.address, listener.door.clone()));
+        let doors = held.listeners.iter().map(|listener| (listener.address.clone(), listener.door.clone()));
         InUse { doors: doors.collect(), seals: held.seals.clone() }
     }
 
@@ -219,7 +220,7 @@ impl Certificates {
             let source = held.sources.get(origin)?;
             let facts = source.pair.as_ref().map(|pair| &pair.facts);
             Some(CertificateStats {
-                listener: listener.address,
+                listener: listener.address.clone(),
                 service: identity.service.clone(),
                 source: origin.label(),
                 names: facts.map(|facts| facts.names.clone()).unwrap_or_default(),

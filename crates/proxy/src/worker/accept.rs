@@ -1,14 +1,23 @@
 //! Accepting connections.
+//!
+//! **A connection that came by a unix socket is a `TcpStream` as well,** though there is no TCP: it is read, written, peeked at and shut down by
+//! the same calls, and those are all that a `TcpStream` makes. So it takes the way of all others, with TLS and the PROXY protocol, and
+//! costs them nothing. What is asked of TCP alone (no delay, keepalive, a reset at the end, addresses) is refused by the kernel or does
+//! nothing, and every caller can do without. Its client has no address, which is all that the rest has to know.
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpStream as StdStream};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use cutover_core::listen::ListenAddress;
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 
 use super::clock::Slot;
 use super::{Shared, Worker};
+use crate::bind::Bound;
 use crate::live::table::{LiveListener, LiveTraffic};
 use crate::serve::connection::{Client, guarded};
 use crate::serve::refuse::Refusal;
@@ -22,12 +31,46 @@ use crate::{http2, serve, tcp};
 /// How long accepting rests when the process is out of descriptors or memory.
 const REST: Duration = Duration::from_millis(50);
 
+/// Where connections come in, in one worker.
+#[derive(Debug)]
+pub enum Entrance {
+    /// By TCP.
+    Tcp(TcpListener),
+    /// By a unix socket.
+    Unix(UnixListener),
+}
+
+impl Entrance {
+    /// For the runtime of this thread.
+    pub fn new(bound: Bound) -> io::Result<Self> {
+        match bound {
+            Bound::Tcp(listener) => TcpListener::from_std(listener).map(Self::Tcp),
+            Bound::Unix(listener) => UnixListener::from_std(listener).map(Self::Unix),
+        }
+    }
+
+    /// The next connection, and the address of its other end, if it has one.
+    async fn accept(&self) -> io::Result<(TcpStream, Option<SocketAddr>)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                let _ = stream.set_nodelay(true);
+                Ok((stream, Some(peer)))
+            }
+            Self::Unix(listener) => {
+                let socket = OwnedFd::from(listener.accept().await?.0.into_std()?);
+                Ok((TcpStream::from_std(StdStream::from(socket))?, None))
+            }
+        }
+    }
+}
+
 /// Accepts until it is aborted.
-pub async fn accept(worker: Rc<Worker>, listener: TcpListener, address: SocketAddr) {
+pub async fn accept(worker: Rc<Worker>, entrance: Entrance, address: ListenAddress) {
     loop {
-        match listener.accept().await {
+        match entrance.accept().await {
             Ok((stream, peer)) => {
-                tokio::task::spawn_local(connection(worker.clone(), stream, peer, address));
+                tokio::task::spawn_local(connection(worker.clone(), stream, peer, address.clone()));
                 // The other workers were woken too: let them have the next one.
                 tokio::task::yield_now().await;
             }
@@ -41,22 +84,21 @@ pub async fn accept(worker: Rc<Worker>, listener: TcpListener, address: SocketAd
 }
 
 /// Errors of the connection that was to be accepted, not of the listener (accept(2)).
-fn gone_already(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+fn gone_already(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
 
-async fn connection(worker: Rc<Worker>, mut stream: TcpStream, peer: SocketAddr, address: SocketAddr) {
+async fn connection(worker: Rc<Worker>, mut stream: TcpStream, peer: Option<SocketAddr>, address: ListenAddress) {
     let _counted = Counted::new(&worker.shared);
-    let _ = stream.set_nodelay(true);
-    let Some(peer) = client(&worker, &mut stream, peer, address).await else { return };
+    let Some(peer) = client(&worker, &mut stream, peer, &address).await else { return };
     worker.counts().accepted();
-    let (door, tcp) = worker.table(|table| match table.listener(address) {
+    let (door, tcp) = worker.table(|table| match table.listener(&address) {
         Some(LiveListener { door, traffic: LiveTraffic::Tcp(service), .. }) => (door.clone(), Some(service.clone())),
         Some(LiveListener { door, .. }) => (door.clone(), None),
         None => (None, None),
     });
-    let slot = worker.clock.slot(address);
+    let slot = worker.clock.slot(&address);
     let socket = match door {
         None => Socket::Plain(stream),
         Some(door) => match Box::pin(secure(&worker, &door, stream, &slot, peer)).await {
@@ -82,7 +124,7 @@ async fn secure(
     door: &Door,
     stream: TcpStream,
     slot: &Rc<Slot>,
-    peer: SocketAddr,
+    peer: Option<SocketAddr>,
 ) -> Option<Box<Secured>> {
     slot.within(worker.shared.now_ms(), handshake::LIMIT);
     match guarded(slot, handshake::greet(door, &worker.shared.answers, stream)).await {
@@ -97,19 +139,25 @@ async fn secure(
 }
 
 /// Who the client is: the peer, unless that is one who introduces others. None if it does not do that well.
-async fn client(worker: &Worker, stream: &mut TcpStream, peer: SocketAddr, at: SocketAddr) -> Option<SocketAddr> {
+async fn client(
+    worker: &Worker,
+    stream: &mut TcpStream,
+    peer: Option<SocketAddr>,
+    at: &ListenAddress,
+) -> Option<Option<SocketAddr>> {
     let introduces = worker.table(|table| {
-        let introduced = table.spec.introduced.iter().find(|introduced| introduced.listener == at);
-        introduced.is_some_and(|introduced| introduced.from.iter().any(|network| network.contains(peer.ip())))
+        let introduced = table.spec.introduced.iter().find(|introduced| introduced.listener == *at);
+        let ip: Option<IpAddr> = peer.map(|peer| peer.ip());
+        introduced.is_some_and(|introduced| introduced.from.iter().any(|known| known.is(ip)))
     });
     if !introduces {
         return Some(peer);
     }
     match Box::pin(preamble::read(stream)).await {
-        Ok(client) => Some(client.unwrap_or(peer)),
+        Ok(client) => Some(client.or(peer)),
         Err(error) => {
             worker.counts().refused("bad-preamble");
-            tracing::debug!(%peer, %error, "a connection does not begin with a header of the PROXY protocol");
+            tracing::debug!(?peer, %error, "a connection does not begin with a header of the PROXY protocol");
             None
         }
     }

@@ -7,11 +7,11 @@
 //! The same slot carries what others want of a connection: to end its stream at a given time, or to close when it is idle.
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
+use cutover_core::listen::ListenAddress;
 use tokio::sync::Notify;
 
 use super::Worker;
@@ -30,7 +30,7 @@ pub struct Clock {
 /// What one connection waits for, and what is wanted of it.
 #[derive(Debug)]
 pub struct Slot {
-    listener: SocketAddr,
+    listener: ListenAddress,
     limit: Cell<u64>,
     late: Cell<bool>,
     stream_of: Cell<u64>,
@@ -52,9 +52,9 @@ pub enum Signal {
 
 impl Clock {
     /// A slot for a connection that came in at `listener`.
-    pub fn slot(&self, listener: SocketAddr) -> Rc<Slot> {
+    pub fn slot(&self, listener: &ListenAddress) -> Rc<Slot> {
         let slot = Rc::new(Slot {
-            listener,
+            listener: listener.clone(),
             limit: Cell::new(0),
             late: Cell::new(false),
             stream_of: Cell::new(0),
@@ -111,8 +111,8 @@ impl Clock {
 
 impl Slot {
     /// Where its connection came in.
-    pub fn listener(&self) -> SocketAddr {
-        self.listener
+    pub fn listener(&self) -> &ListenAddress {
+        &self.listener
     }
 
     /// The present wait must end before `at` (milliseconds since the start; zero: no limit). Replaces the limit before.

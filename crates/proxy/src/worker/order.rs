@@ -1,17 +1,18 @@
 //! What the control side asks of a worker, and how the worker does it.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cutover_core::InstanceId;
+use cutover_core::listen::ListenAddress;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::Worker;
-use super::accept::accept;
+use super::accept::{Entrance, accept};
+use crate::bind::Bound;
 use crate::live::gate::Admits;
 use crate::live::target::LiveTarget;
 
@@ -21,7 +22,7 @@ pub enum Order {
     /// A new table is served.
     Apply {
         /// Listeners that are new with it: a copy of each for this worker.
-        listeners: Vec<(SocketAddr, std::net::TcpListener)>,
+        listeners: Vec<(ListenAddress, Bound)>,
         /// Told when this worker has nothing left of the table before.
         done: oneshot::Sender<()>,
     },
@@ -83,21 +84,21 @@ fn millis(time: Duration) -> u64 {
 /// Opens and closes listeners, closes idle connections to what admits nothing, and wakes held requests.
 async fn apply(
     worker: &Rc<Worker>,
-    accepting: &mut HashMap<SocketAddr, JoinHandle<()>>,
-    listeners: Vec<(SocketAddr, std::net::TcpListener)>,
+    accepting: &mut HashMap<ListenAddress, JoinHandle<()>>,
+    listeners: Vec<(ListenAddress, Bound)>,
 ) {
-    let gone: Vec<SocketAddr> =
-        worker.table(|table| accepting.keys().copied().filter(|at| table.listener(*at).is_none()).collect());
+    let gone: Vec<ListenAddress> =
+        worker.table(|table| accepting.keys().filter(|at| table.listener(at).is_none()).cloned().collect());
     for address in gone {
         if let Some(task) = accepting.remove(&address) {
             stop(task).await;
         }
-        retire(worker, |listener| listener == address);
+        retire(worker, |listener| *listener == address);
     }
     for (address, listener) in listeners {
-        match tokio::net::TcpListener::from_std(listener) {
-            Ok(listener) => {
-                let task = tokio::task::spawn_local(accept(worker.clone(), listener, address));
+        match Entrance::new(listener) {
+            Ok(entrance) => {
+                let task = tokio::task::spawn_local(accept(worker.clone(), entrance, address.clone()));
                 accepting.insert(address, task);
             }
             Err(error) => tracing::error!(%address, %error, "this worker cannot accept"),
@@ -114,13 +115,13 @@ async fn stop(task: JoinHandle<()>) {
     let _ = task.await;
 }
 
-async fn stop_all(accepting: &mut HashMap<SocketAddr, JoinHandle<()>>) {
+async fn stop_all(accepting: &mut HashMap<ListenAddress, JoinHandle<()>>) {
     for (_, task) in accepting.drain() {
         stop(task).await;
     }
 }
 
-fn retire(worker: &Worker, which: impl Fn(SocketAddr) -> bool) {
+fn retire(worker: &Worker, which: impl Fn(&ListenAddress) -> bool) {
     for slot in worker.clock.slots() {
         if which(slot.listener()) {
             slot.retire();
@@ -129,7 +130,7 @@ fn retire(worker: &Worker, which: impl Fn(SocketAddr) -> bool) {
 }
 
 /// Streams are ended at once, idle connections closed, requests finished. The caller limits the time.
-async fn quit(worker: &Rc<Worker>, accepting: &mut HashMap<SocketAddr, JoinHandle<()>>) {
+async fn quit(worker: &Rc<Worker>, accepting: &mut HashMap<ListenAddress, JoinHandle<()>>) {
     stop_all(accepting).await;
     worker.quitting.set(true);
     retire(worker, |_| true);

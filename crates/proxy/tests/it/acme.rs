@@ -123,7 +123,7 @@ fn the_first_certificate_comes_by_http() {
     let (proxy, at) = (Proxy::start(), free_address());
     let (mut listeners, services) = world.table(&[SHOP, "www.shop.example"], &world.authority(Challenge::Http01));
     let traffic = Traffic::Metrics { services: vec![name("web")] };
-    listeners.push(Listener { address: at, traffic, identities: vec![] });
+    listeners.push(Listener { address: at.into(), traffic, identities: vec![] });
     proxy.publish(listeners, services);
     let metric = |what: &str| {
         let series = format!("{what}{{service=\"web\",listener=\"{}\",certificate=\"{SHOP}\"}} ", world.secure);

@@ -1,6 +1,7 @@
 //! The ids that follow a request.
 
-use cutover_core::table::{Network, Traffic};
+use cutover_core::listen::Peer;
+use cutover_core::table::Traffic;
 
 use super::support::backend::{Backend, field};
 use super::support::proxy::Proxy;
@@ -17,7 +18,7 @@ fn proxy(web: &Backend, trusting: bool, trace: bool) -> Proxy {
     });
     let mut listener = http(proxy.address, "web");
     if let (true, Traffic::Http { trusted, .. }) = (trusting, &mut listener.traffic) {
-        trusted.push(Network::try_from("127.0.0.1".to_owned()).unwrap());
+        trusted.push(Peer::try_from("127.0.0.1".to_owned()).unwrap());
     }
     proxy.publish(vec![listener], vec![service]);
     proxy

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use cutover_core::ByteSize;
-use cutover_core::table::{Listener, Network, Service, Traffic};
+use cutover_core::listen::Peer;
+use cutover_core::table::{Listener, Service, Traffic};
 use cutover_core::trail::{AccessLog, Format};
 use rustix::process::Signal;
 
@@ -29,7 +30,7 @@ fn lines(file: &Path) -> Vec<String> {
 
 fn trusting(mut listener: Listener) -> Listener {
     if let Traffic::Http { trusted, .. } = &mut listener.traffic {
-        trusted.push(Network::try_from("127.0.0.0/8".to_owned()).unwrap());
+        trusted.push(Peer::try_from("127.0.0.0/8".to_owned()).unwrap());
     }
     listener
 }
@@ -126,7 +127,7 @@ fn a_disk_that_stands_still_holds_nobody_up() {
     let at = free_address();
     let mut table = table;
     let traffic = Traffic::Metrics { services: vec![] };
-    table.listeners.push(Listener { address: at, traffic, identities: vec![] });
+    table.listeners.push(Listener { address: at.into(), traffic, identities: vec![] });
     proxy.try_publish(table).unwrap();
     let long = format!("/{}", "x".repeat(15_000));
     let mut conns = [proxy.connect(), proxy.connect(), proxy.connect(), proxy.connect()];

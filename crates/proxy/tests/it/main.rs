@@ -39,6 +39,7 @@ mod tcp;
 mod tls;
 mod tls_life;
 mod unix;
+mod unix_listener;
 mod upgrade;
 mod waits;
 mod websocket_h2;

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
+use cutover_core::listen::ListenAddress;
 use cutover_core::table::{Listener, Traffic};
 
 use super::support::backend::Backend;
@@ -13,9 +14,9 @@ use super::support::table::{SERVING, http, name, service};
 use super::support::{comes_to, free_address};
 
 /// A listener where the counters of these services are read.
-pub fn metrics(address: SocketAddr, services: &[&str]) -> Listener {
+pub fn metrics(address: impl Into<ListenAddress>, services: &[&str]) -> Listener {
     let traffic = Traffic::Metrics { services: services.iter().map(|service| name(service)).collect() };
-    Listener { address, traffic, identities: vec![] }
+    Listener { address: address.into(), traffic, identities: vec![] }
 }
 
 /// Reads them.

@@ -1,9 +1,9 @@
 //! The PROXY protocol, on both sides.
 
 use std::io::Write;
-use std::net::SocketAddr;
 
-use cutover_core::table::{Introduced, Network, Table};
+use cutover_core::listen::{ListenAddress, Peer};
+use cutover_core::table::{Introduced, Table};
 use cutover_core::trail::Preamble;
 
 use super::support::backend::{Backend, field};
@@ -12,8 +12,8 @@ use super::support::proxy::Proxy;
 use super::support::table::{SERVING, http, service, table, tcp, with};
 use super::support::until;
 
-fn introduced(table: Table, listener: SocketAddr, from: &str) -> Table {
-    let from = vec![Network::try_from(from.to_owned()).unwrap()];
+pub fn introduced(table: Table, listener: impl Into<ListenAddress>, from: &str) -> Table {
+    let (listener, from) = (listener.into(), vec![Peer::try_from(from.to_owned()).unwrap()]);
     Table { introduced: vec![Introduced { listener, from }], ..table }
 }
 

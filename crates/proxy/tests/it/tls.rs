@@ -69,8 +69,8 @@ fn the_instance_and_the_browser_learn_that_it_is_https() {
     if let Traffic::Http { routes, .. } = &mut listener.traffic {
         routes[0].hsts = Some(Duration::from_secs(365 * 86_400));
     }
-    let plain = Listener { address: free_address(), ..listener.clone() };
-    let plain_address = plain.address;
+    let plain_address = free_address();
+    let plain = Listener { address: plain_address.into(), ..listener.clone() };
     let identity = authority.sign("web", &["shop.example"]).identity("web", &[]);
     let services = vec![service("web", &[("web.r1.i1", web.address, SERVING)])];
     proxy.publish(vec![secured(listener, vec![identity]), plain], services);
@@ -90,8 +90,8 @@ fn the_instance_and_the_browser_learn_that_it_is_https() {
 fn where_there_is_only_https_the_way_is_told() {
     let (authority, web) = (Authority::new(), Backend::named("web"));
     let proxy = Proxy::start();
-    let mut plain = routes(free_address(), &[(&["shop.example"], "/", "web"), (&["plain.example"], "/", "web")]);
-    let (port, address) = (proxy.address.port(), plain.address);
+    let (port, address) = (proxy.address.port(), free_address());
+    let mut plain = routes(address, &[(&["shop.example"], "/", "web"), (&["plain.example"], "/", "web")]);
     if let Traffic::Http { routes, .. } = &mut plain.traffic {
         routes[0].https = Some(port);
     }

@@ -108,7 +108,7 @@ fn a_new_certificate_that_cannot_be_used_is_refused() {
     let (one, other) = (authority.sign("one", &["a"]), authority.sign("other", &["b"]));
     let refused = |files: &Files| {
         let mut listener = secured(http(free_address(), "web"), vec![files.identity("web", &[])]);
-        listener.address = free_address();
+        listener.address = free_address().into();
         let services = vec![service("web", &[("web.r1.i1", web.address, SERVING)])];
         let listeners = vec![http(proxy.address, "web"), listener];
         proxy.try_publish(table(listeners, services)).unwrap_err().to_string()

@@ -27,6 +27,8 @@ pub struct App {
     pub stream_drain: &'static str,
     /// A command that tries the new release.
     pub smoke: Option<Vec<String>>,
+    /// Where the proxy listens for it, if not at the address of the host.
+    pub listen: Option<String>,
     /// Any other lines of its route.
     pub route: String,
     /// Any other lines of the service's own table.
@@ -49,6 +51,7 @@ impl Default for App {
             drain: "10s",
             stream_drain: "1h",
             smoke: None,
+            listen: None,
             route: String::new(),
             own: String::new(),
             more: String::new(),
@@ -72,7 +75,7 @@ impl App {
         let smoke = self.smoke.as_ref().map(|command| format!("smoke = {command:?}\n")).unwrap_or_default();
         let Self { replicas, check, stable_for, passes, within, watch, drain, stream_drain, route, own, more, .. } =
             self;
-        let (artifact, listen) = (host.artifact(), host.address());
+        let (artifact, listen) = (host.artifact(), self.listen.clone().unwrap_or_else(|| host.address().to_string()));
         format!(
             "project = \"test\"\n\n[service.sample]\ncommand = {command:?}\nartifact = {artifact:?}\nreplicas = {replicas}\n{own}\n\
              [service.sample.ready]\n{check}\nstable_for = {stable_for:?}\npasses = {passes}\nwithin = {within:?}\n\n\

@@ -69,7 +69,7 @@ fn a_preview_shows_a_release_from_the_plan_to_the_commit() {
     run.begin(plan::deploy(&run.state, desired(&spec)).unwrap());
     let shown = |state: &ServiceState| {
         table(state, &spec).listeners.into_iter().find_map(|listener| match listener.traffic {
-            Traffic::Preview { release, .. } => Some((listener.address.port(), release)),
+            Traffic::Preview { release, .. } => Some((listener.address.port()?, release)),
             _ => None,
         })
     };
@@ -95,7 +95,7 @@ fn a_preview_shows_a_release_from_the_plan_to_the_commit() {
 #[test]
 fn counters_of_several_services_are_read_at_one_address_that_is_nobody_else_s() {
     let (mut first, mut second) = (spec(), spec());
-    let metrics = "127.0.0.1:9180".parse().unwrap();
+    let metrics: std::net::SocketAddr = "127.0.0.1:9180".parse().unwrap();
     route(&mut first).metrics = Some(metrics);
     route(&mut second).metrics = Some(metrics);
     route(&mut second).listen = "127.0.0.1:81".parse().unwrap();
@@ -105,12 +105,12 @@ fn counters_of_several_services_are_read_at_one_address_that_is_nobody_else_s() 
     let both = [(&one, first.route.as_ref()), (&two, second.route.as_ref())];
     let table = super::super::table(Generation(1), &both, None, &hold);
     let told = table.listeners.iter().filter_map(|listener| match &listener.traffic {
-        Traffic::Metrics { services } => Some((listener.address, services.len())),
+        Traffic::Metrics { services } => Some((listener.address.tcp()?, services.len())),
         _ => None,
     });
     assert_eq!(told.collect::<Vec<_>>(), [(metrics, 2)]);
     assert_eq!(table.conflict(&one.name, route(&mut own)), None, "its own is no conflict");
-    route(&mut third).listen = metrics;
+    route(&mut third).listen = metrics.into();
     let conflict = table.conflict(&ServiceName::new("third").unwrap(), route(&mut third)).unwrap();
     assert_eq!(conflict.wanted, "127.0.0.1:9180");
     route(&mut third).listen = "127.0.0.1:82".parse().unwrap();
@@ -120,7 +120,7 @@ fn counters_of_several_services_are_read_at_one_address_that_is_nobody_else_s() 
     // Alone, it may give up an address of its counters for its traffic.
     let alone = super::super::table(Generation(1), &both[..1], None, &hold);
     route(&mut third).metrics = None;
-    route(&mut third).listen = metrics;
+    route(&mut third).listen = metrics.into();
     assert_eq!(alone.conflict(&one.name, route(&mut third)), None);
 }
 

@@ -97,6 +97,8 @@ pub enum Form {
     Rate,
     /// An address to listen on.
     Listen,
+    /// An address to listen on, or a unix socket.
+    ListenOrSocket,
     /// A status or a range of them.
     Status,
     /// What clients are told apart by.
@@ -136,6 +138,10 @@ impl Form {
             Self::Ports => "a list such as [8081, 8082] or a range such as \"8081-8084\"".to_owned(),
             Self::Rate => "a rate such as \"10/s\", \"600/m\" or \"5000/h\"".to_owned(),
             Self::Listen => "an address such as \":80\" or \"127.0.0.1:8080\", or a port".to_owned(),
+            Self::ListenOrSocket => {
+                "an address such as \":80\" or \"127.0.0.1:8080\", a port, or a unix socket such as \"unix:/run/shop/web.sock\""
+                    .to_owned()
+            }
             Self::Status => "a status such as 200 or a range such as \"200-399\"".to_owned(),
             Self::Sharing => "\"request\", \"cookie\", \"address\" or { header = \"NAME\" }".to_owned(),
             Self::OneOf(words) => {
@@ -172,6 +178,7 @@ impl Form {
             Self::Ports => "ports",
             Self::Rate => "rate",
             Self::Listen => "address or port",
+            Self::ListenOrSocket => "address, port or unix socket",
             Self::Status => "status or range",
             Self::Sharing => "`\"request\"`, `\"cookie\"`, `\"address\"`, `{ header = \"NAME\" }`",
             Self::OneOf(words) => return words.iter().map(|word| format!("`{word:?}`")).collect::<Vec<_>>().join(", "),

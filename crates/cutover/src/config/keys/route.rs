@@ -11,10 +11,11 @@ pub(super) const ROUTE: Section = Section {
     keys: &[
         key(
             "listen",
-            Form::Listen,
+            Form::ListenOrSocket,
             Rule("required without `nginx`"),
             "Where the proxy listens: `\":80\"` is port 80 on every IPv4 address, `\"127.0.0.1:8080\"` one address, \
-             `\"[::]:80\"` IPv6 too; a plain `8080` is `\":8080\"`.",
+             `\"[::]:80\"` IPv6 too; a plain `8080` is `\":8080\"`. `\"unix:/run/shop/web.sock\"` is a unix socket, for somebody in front on the \
+             same machine: see [routing.md](routing.md#listening-on-a-unix-socket).",
         ),
         key(
             "preview",
@@ -115,8 +116,8 @@ pub(super) const ROUTE: Section = Section {
             "trusted",
             Form::Texts,
             Is("[]"),
-            "Peers whose `X-Forwarded-*` headers are believed, as addresses or ranges such as `\"10.0.0.0/8\"`; \
-             from anybody else they are replaced. Belongs to the address: services that share one must agree. Not \
+            "Peers whose `X-Forwarded-*` headers are believed, as addresses or ranges such as `\"10.0.0.0/8\"`, or `\"unix:\"` for \
+             whoever comes by the unix socket; from anybody else they are replaced. Belongs to the address: services that share one must agree. Not \
              with `tcp`.",
         ),
         key(
@@ -124,7 +125,7 @@ pub(super) const ROUTE: Section = Section {
             Form::Texts,
             Is("[]"),
             "Peers that begin each connection with a header of the PROXY protocol, version 1 or 2, such as a load balancer for TCP: as addresses \
-             or ranges. From these it is required, from others it is not read. Belongs to the address, like `trusted`.",
+             or ranges, or `\"unix:\"`. From these it is required, from others it is not read. Belongs to the address, like `trusted`.",
         ),
         key(
             "send_proxy",

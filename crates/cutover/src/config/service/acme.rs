@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use cutover_core::acme::{Authority, Binding, Challenge, unfit};
+use cutover_core::listen::ListenAddress;
 use cutover_core::spec::RouteKind;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -15,8 +16,8 @@ use crate::config::tree::Value;
 
 /// What stands around it in the route.
 pub(super) struct Around<'a> {
-    /// The address of the route.
-    pub(super) listen: Option<SocketAddr>,
+    /// Where the route listens.
+    pub(super) listen: Option<&'a ListenAddress>,
     /// Where the way to it is told.
     pub(super) redirect: Option<SocketAddr>,
     /// What it carries.
@@ -33,6 +34,11 @@ pub(super) fn read(tls: &Reader, place: &Place, around: &Around) -> Option<Autho
     for key in ["certificate", "key"].into_iter().filter(|key| tls.has(key)) {
         tls.wrong_value(key, tls.place_of(key), "stands beside acme, which brings certificates of its own")
             .hint("remove it, or remove acme");
+    }
+    if around.listen.is_some_and(|listen| listen.path().is_some()) {
+        let message = "an authority asks from outside, and the service listens on a unix socket";
+        tls.wrong_value("acme", tls.place_of("acme"), message)
+            .hint("write certificate and key, or let whoever stands in front speak TLS");
     }
     hosts(tls, around.kind);
     let node = tls.node("acme")?;
@@ -155,7 +161,7 @@ fn certificates(reader: &Reader, file: &PathBuf) {
 fn ports(tls: &Reader, authority: &Authority, around: &Around) {
     let (asks, ours) = match authority.challenge {
         Challenge::Http01 => (80, around.redirect),
-        Challenge::TlsAlpn01 => (443, around.listen),
+        Challenge::TlsAlpn01 => (443, around.listen.and_then(ListenAddress::tcp)),
     };
     let is_public = [Authority::LETS_ENCRYPT, Authority::LETS_ENCRYPT_STAGING].contains(&authority.directory.as_str());
     if let Some(ours) = ours.filter(|ours| ours.port() != asks && is_public) {

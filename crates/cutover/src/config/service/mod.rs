@@ -13,6 +13,7 @@ mod env;
 mod hooks;
 mod instance_tls;
 mod kind;
+mod listen;
 mod metric;
 mod mounts;
 mod nginx;

@@ -1,13 +1,13 @@
 //! The route: where the proxy listens, and what it takes there; or the nginx that sends the traffic.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use cutover_core::spec::{ProxyRoute, RouteKind, RouteSpec};
-use cutover_core::table::{Balance, Limits, Network, Protocol};
+use cutover_core::table::{Balance, Limits, Protocol};
 
+use super::listen::{self, address, peers};
 use super::{Place, instance_tls, nginx, rules, tls, trail as noted};
 use crate::config::reader::{Located, Reader, Zero};
-use crate::config::tree::Value;
 
 /// What a service is to the router.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,29 +79,29 @@ pub(super) fn read(service: &Reader, place: &Place) -> Route {
     ];
     let balance = reader.one_of("balance", &balance).unwrap_or_default();
     let (protocol, instance_tls) = (instance_tls::protocol(&reader), instance_tls::read(&reader, place));
-    let (trusted, introduced) = (networks(&reader, "trusted"), networks(&reader, "proxy_from"));
+    let (trusted, introduced) = (peers(&reader, "trusted"), peers(&reader, "proxy_from"));
     let limits = limits(&reader.section("limits"), tcp);
     let rules = Box::new(rules::read(&reader, place, &carries));
     let preview = address(&reader, "preview");
     let metrics = address(&reader, "metrics");
     let (trail, spread) = (noted::trail(&reader, place), noted::spread(&reader, balance));
-    let listen = address(&reader, "listen");
-    let tls = tls::read(&reader, place, listen, &carries);
+    let listen = listen::listen(&reader);
+    let tls = tls::read(&reader, place, listen.as_ref(), &carries);
     let spec = listen.map(|listen| {
-        if preview.is_some_and(|preview| preview.port() == listen.port()) {
-            let message = format!("port {} is where the service itself listens", listen.port());
+        if let Some(port) = preview.map(|preview| preview.port()).filter(|port| listen.port() == Some(*port)) {
+            let message = format!("port {port} is where the service itself listens");
             reader
                 .wrong_value("preview", reader.place_of("preview"), message)
                 .hint("give the preview a port of its own");
         }
-        let taken = |metrics: SocketAddr| metrics.port() == listen.port() || preview == Some(metrics);
+        let taken = |metrics: SocketAddr| listen.port() == Some(metrics.port()) || preview == Some(metrics);
         if metrics.is_some_and(taken) {
             let message = "is where the service itself listens, or is previewed";
             reader
                 .wrong_value("metrics", reader.place_of("metrics"), message)
                 .hint("give the counters a port of their own");
         }
-        RouteSpec::Proxy(ProxyRoute {
+        let route = ProxyRoute {
             listen,
             kind: carries,
             balance,
@@ -116,7 +116,9 @@ pub(super) fn read(service: &Reader, place: &Place) -> Route {
             spread,
             protocol,
             instance_tls,
-        })
+        };
+        listen::check(&reader, &route);
+        RouteSpec::Proxy(route)
     });
     Route { kind, protocol, spec }
 }
@@ -209,21 +211,6 @@ fn path(reader: &Reader, path: &Located<&str>) -> Option<String> {
     None
 }
 
-/// A list of addresses and ranges.
-pub(super) fn networks(reader: &Reader, key: &str) -> Vec<Network> {
-    let ranges = reader.texts(key).map(|ranges| ranges.value).unwrap_or_default();
-    let read = |range: &Located<&str>| {
-        let network = Network::try_from(range.value.to_owned());
-        if network.is_err() {
-            reader
-                .wrong_value(key, range.at, format_args!("{:?} is not an address range", range.value))
-                .hint("write for example \"10.0.0.0/8\" or \"::1\"");
-        }
-        network.ok()
-    };
-    ranges.iter().filter_map(read).collect()
-}
-
 fn limits(reader: &Reader, tcp: bool) -> Limits {
     for key in ["answer", "keep_idle", "buffer_body", "max_body", "body_pause", "head", "client_idle"] {
         if tcp && reader.has(key) {
@@ -242,50 +229,4 @@ fn limits(reader: &Reader, tcp: bool) -> Limits {
         head: wait("head").unwrap_or(default.head),
         client_idle: wait("client_idle").unwrap_or(default.client_idle),
     }
-}
-
-pub(super) fn address(reader: &Reader, key: &str) -> Option<SocketAddr> {
-    let node = reader.node(key)?;
-    let everywhere = |port: u16| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
-    let address = match &node.value {
-        Value::Integer(port) => Ok(u16::try_from(*port).map_or(everywhere(0), everywhere)),
-        Value::Text(text) => match text.strip_prefix(':') {
-            Some(port) => {
-                port.parse::<u32>().map(|port| u16::try_from(port).map_or(everywhere(0), everywhere)).map_err(|_| text)
-            }
-            None => text.parse().map_err(|_| text),
-        },
-        _ => {
-            reader.wrong(key, node);
-            return None;
-        }
-    };
-    match address {
-        Ok(address) if address.port() == 0 => {
-            let message = format!("expected a port from 1 to 65535, found {}", node.value.described());
-            reader.wrong_value(key, node.at, message).hint_if(None);
-            None
-        }
-        Ok(address) => Some(address),
-        Err(text) => {
-            reader.wrong(key, node).hint_if(listen_hint(text));
-            None
-        }
-    }
-}
-
-fn listen_hint(text: &str) -> Option<String> {
-    if text.parse::<u16>().is_ok() {
-        return Some(format!("write \":{text}\""));
-    }
-    if let Ok(address) = text.parse::<std::net::IpAddr>() {
-        return Some(format!("the port is missing: write \"{}\"", SocketAddr::new(address, 80)));
-    }
-    if let Some(port) = text.strip_prefix("localhost:") {
-        return Some(format!("write \"127.0.0.1:{port}\""));
-    }
-    let (_, port) = text.rsplit_once(':')?;
-    port.parse::<u16>()
-        .ok()
-        .map(|port| format!("a name does not say where to listen: write \":{port}\", and the name under hosts"))
 }

@@ -1,12 +1,10 @@
 //! The unix socket on which instances listen in place of a port.
 
+use cutover_core::listen::LONGEST_PATH;
 use cutover_core::spec::RouteSpec;
 
 use super::{Place, command};
 use crate::config::reader::Reader;
-
-/// The longest path of a unix socket, in bytes (`sun_path`, unix(7)).
-const LONGEST: usize = 107;
 
 /// Reads `socket`.
 pub(super) fn read(reader: &Reader, place: &Place) -> Option<String> {
@@ -23,8 +21,8 @@ pub(super) fn read(reader: &Reader, place: &Place) -> Option<String> {
     }
     // As long as names of instances become: few services see their hundred thousandth.
     let longest = text.replace("{instance}", &format!("{}.r99999.i99999", reader.name)).replace("{release}", "99999");
-    if longest.len() > LONGEST {
-        let message = format!("the path may have {LONGEST} bytes, and would have up to {}", longest.len());
+    if longest.len() > LONGEST_PATH {
+        let message = format!("the path may have {LONGEST_PATH} bytes, and would have up to {}", longest.len());
         wrong(message, "choose a folder with a shorter path");
     }
     if reader.has("ports") {

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use cutover_core::Timestamp;
+use cutover_core::listen::ListenAddress;
 use cutover_core::spec::RouteKind;
 use cutover_core::tls::{CertificateFrom, SOON, TlsSpec, TlsVersion};
 use cutover_proxy::tls::{Facts, Pair, PairError};
@@ -14,14 +15,14 @@ use jiff::tz::TimeZone;
 
 use super::Place;
 use super::acme::{self, Around};
-use super::route::address;
+use super::listen::address;
 use crate::config::reader::{Reader, Zero};
 
 /// Reads the `tls` table of a route that carries this.
 pub(super) fn read(
     route: &Reader,
     place: &Place,
-    listen: Option<SocketAddr>,
+    listen: Option<&ListenAddress>,
     kind: &RouteKind,
 ) -> Option<Box<TlsSpec>> {
     let reader = route.section("tls");
@@ -56,9 +57,18 @@ fn files(reader: &Reader, place: &Place, kind: &RouteKind) -> Option<Certificate
     Some(CertificateFrom::Files { certificate, key })
 }
 
-fn redirect(reader: &Reader, listen: Option<SocketAddr>) -> Option<SocketAddr> {
+fn redirect(reader: &Reader, listen: Option<&ListenAddress>) -> Option<SocketAddr> {
     let redirect = address(reader, "redirect")?;
-    if listen.is_some_and(|listen| listen.port() == redirect.port()) {
+    if listen.is_some_and(|listen| listen.path().is_some()) {
+        reader
+            .wrong_value(
+                "redirect",
+                reader.place_of("redirect"),
+                "the service listens on a unix socket, to which nobody can be sent",
+            )
+            .hint("remove it: whoever stands in front tells the way to https");
+    }
+    if listen.is_some_and(|listen| listen.port() == Some(redirect.port())) {
         let message = format!("port {} is where the service itself listens", redirect.port());
         reader
             .wrong_value("redirect", reader.place_of("redirect"), message)

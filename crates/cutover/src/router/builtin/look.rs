@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use cutover_core::listen::{ListenAddress, Peer};
 use cutover_core::spec::RouteKind;
 use cutover_core::{Failure, InstanceId};
 use cutover_proxy::tls::LOOKING;
 use http_body_util::Empty;
 use hyper::Request;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -29,13 +30,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) async fn look(glance: &Glance<'_>) -> Result<Option<InstanceId>, Failure> {
     let Some(route) = glance.route.proxy() else { return Ok(None) };
     let RouteKind::Http { hosts, path, more } = &route.kind else { return Ok(None) };
-    let address = reachable(route.listen);
+    let address = reachable(&route.listen);
+    let unnamed = || address.tcp().map_or_else(|| "localhost".to_owned(), |address| address.to_string());
     // Any name below a wildcard will do.
-    let host = hosts.first().map_or_else(|| address.to_string(), |host| host.replacen('*', "cutover", 1));
+    let host = hosts.first().map_or_else(unnamed, |host| host.replacen('*', "cutover", 1));
     let is_ours = std::iter::once(path).chain(more).any(|path| glance.path.starts_with(path.as_str()));
     let path = if is_ours { glance.path } else { path };
     let summary = || format!("a request through the proxy ({host}{path} at {address}) was not answered as it should");
-    let asked = tokio::time::timeout(PATIENCE, ask(glance, address, &host, path)).await;
+    let asked = tokio::time::timeout(PATIENCE, ask(glance, &address, &host, path)).await;
     match asked {
         Ok(Ok(Some(instance))) => Ok(Some(instance)),
         Ok(Ok(None)) => Err(Failure::new(format!("{}: no instance answered", summary()))),
@@ -46,14 +48,14 @@ pub(super) async fn look(glance: &Glance<'_>) -> Result<Option<InstanceId>, Fail
 
 async fn ask(
     glance: &Glance<'_>,
-    address: SocketAddr,
+    address: &ListenAddress,
     host: &str,
     path: &str,
 ) -> Result<Option<InstanceId>, Box<dyn std::error::Error + Send + Sync>> {
-    let tcp = TcpStream::connect(address).await?;
+    let plain = connect(address, glance.route.proxy().map_or(&[], |route| &route.introduced)).await?;
     let stream: Box<dyn Both> = match glance.route.proxy().and_then(|route| route.tls.as_ref()) {
-        Some(_) => Box::new(secure(tcp, host).await?),
-        None => Box::new(tcp),
+        Some(_) => Box::new(secure(plain, host).await?),
+        None => plain,
     };
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let driver = tokio::spawn(connection);
@@ -67,6 +69,22 @@ async fn ask(
     Ok(named.and_then(|name| name.parse().ok()))
 }
 
+/// Connects as a client of its own. Where we come from, everybody may have to begin with a header of the PROXY protocol.
+async fn connect(address: &ListenAddress, introduced: &[Peer]) -> std::io::Result<Box<dyn Both>> {
+    let (mut plain, own): (Box<dyn Both>, _) = match address {
+        ListenAddress::Tcp(address) => {
+            let tcp = TcpStream::connect(address).await?;
+            let own = tcp.local_addr()?.ip();
+            (Box::new(tcp), Some(own))
+        }
+        ListenAddress::Unix(path) => (Box::new(UnixStream::connect(path).await?), None),
+    };
+    if introduced.iter().any(|peer| peer.is(own)) {
+        plain.write_all(b"PROXY UNKNOWN\r\n").await?;
+    }
+    Ok(plain)
+}
+
 /// What can be read and written.
 trait Both: AsyncRead + AsyncWrite + Unpin + Send {}
 
@@ -75,7 +93,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Both for T {}
 /// Speaks TLS with our own proxy, as one who asks for this host. The question is who answers behind it, not whether a stranger
 /// would believe the certificate: an expired one must not keep a deployment from being turned back, nor one that is still being
 /// ordered the first from succeeding.
-async fn secure(tcp: TcpStream, host: &str) -> Result<TlsStream<TcpStream>, Box<dyn std::error::Error + Send + Sync>> {
+async fn secure(
+    plain: Box<dyn Both>,
+    host: &str,
+) -> Result<TlsStream<Box<dyn Both>>, Box<dyn std::error::Error + Send + Sync>> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
     let mut config =
@@ -83,7 +104,7 @@ async fn secure(tcp: TcpStream, host: &str) -> Result<TlsStream<TcpStream>, Box<
     config.alpn_protocols = vec![b"http/1.1".to_vec(), LOOKING.to_vec()];
     let name = host.rsplit_once(':').filter(|_| !host.ends_with(']')).map_or(host, |(name, _)| name);
     let name = ServerName::try_from(name.trim_matches(['[', ']']).to_owned())?;
-    Ok(TlsConnector::from(Arc::new(config)).connect(name, tcp).await?)
+    Ok(TlsConnector::from(Arc::new(config)).connect(name, plain).await?)
 }
 
 /// Takes any certificate, but not any signature: whoever shows it must have its key.
@@ -126,11 +147,12 @@ impl ServerCertVerifier for Ours {
 }
 
 /// An address that listens everywhere is reached here.
-fn reachable(listen: SocketAddr) -> SocketAddr {
+fn reachable(listen: &ListenAddress) -> ListenAddress {
+    let ListenAddress::Tcp(listen) = listen else { return listen.clone() };
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
         ip => ip,
     };
-    SocketAddr::new(ip, listen.port())
+    SocketAddr::new(ip, listen.port()).into()
 }

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
+use cutover_core::listen::ListenAddress;
 use cutover_core::spec::RouteSpec;
 use cutover_core::stats::{ServiceStats, Stats};
 use cutover_core::table::Table;
@@ -61,7 +62,13 @@ impl BuiltinRouter {
 #[async_trait]
 impl Router for BuiltinRouter {
     async fn can_route(&self, route: &RouteSpec) -> Result<(), Failure> {
-        let Some(address) = route.proxy().map(|route| route.listen) else { return Ok(()) };
+        let address = match route.proxy().map(|route| &route.listen) {
+            Some(ListenAddress::Tcp(address)) => *address,
+            Some(ListenAddress::Unix(path)) => {
+                return cutover_proxy::is_free(path).map_err(|error| Failure::new(format!("the proxy {error}")));
+            }
+            None => return Ok(()),
+        };
         let Err(error) = std::net::TcpListener::bind(address) else { return Ok(()) };
         let failure = Failure::because(format!("the proxy could not listen on {address}"), &error);
         Err(match (error.kind(), sockets::holder(address.port())) {

@@ -79,7 +79,8 @@ pub fn table(site: &Site, doors: Doors) -> Result<Table, Box<dyn Error>> {
     let trail = Trail { log: site.logs.then_some(log), ..Trail::default() };
     let from = CertificateFrom::Files { certificate: site.certificate.clone(), key: site.key.clone() };
     let identity = Identity { service: http.clone(), hosts: vec![], from, minimum: TlsVersion::default() };
-    let tcp = Listener { address: doors.tcp, traffic: Traffic::Tcp { service: bytes.clone() }, identities: vec![] };
+    let tcp =
+        Listener { address: doors.tcp.into(), traffic: Traffic::Tcp { service: bytes.clone() }, identities: vec![] };
     Ok(Table {
         generation: Generation(1),
         listeners: vec![
@@ -97,7 +98,7 @@ pub fn table(site: &Site, doors: Doors) -> Result<Table, Box<dyn Error>> {
 
 /// A listener for HTTP with these routes.
 pub fn listener(address: SocketAddr, routes: Vec<Route>) -> Listener {
-    Listener { address, traffic: Traffic::Http { routes, trusted: vec![] }, identities: vec![] }
+    Listener { address: address.into(), traffic: Traffic::Http { routes, trusted: vec![] }, identities: vec![] }
 }
 
 /// Everything for these hosts, or for any, to a service.

@@ -57,7 +57,7 @@ proptest! {
             return Ok(());
         }
         let mut written = Vec::new();
-        forward::request(&mut written, &head[..end], &first, [127, 0, 0, 1].into(), false, false, "web");
+        forward::request(&mut written, &head[..end], &first, Some([127, 0, 0, 1].into()), false, false, "web");
         let mut second = Request::default();
         prop_assert_eq!(second.parse(&written), Ok(()), "{}", String::from_utf8_lossy(&written));
         prop_assert_eq!(second.framing, first.framing);

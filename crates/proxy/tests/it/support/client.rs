@@ -2,6 +2,9 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 use rustls::ClientConnection;
 
@@ -44,6 +47,13 @@ impl Conn {
     /// Connects.
     pub fn to(address: SocketAddr) -> Self {
         Self::of(TcpStream::connect(address).unwrap())
+    }
+
+    /// Connects to a unix socket, which from there on is a socket like any other.
+    pub fn at(path: &Path) -> Self {
+        let stream = TcpStream::from(OwnedFd::from(UnixStream::connect(path).unwrap()));
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        Self { stream, tls: None, unread: Vec::new() }
     }
 
     /// An accepted connection.

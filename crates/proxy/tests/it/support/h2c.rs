@@ -11,6 +11,7 @@ use h2::client::SendRequest;
 use h2::server::{Builder, SendResponse};
 use h2::{RecvStream, SendStream};
 use http::{HeaderMap, Request, Response};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 
 use super::LIMIT;
@@ -151,8 +152,15 @@ pub async fn connect(address: SocketAddr) -> SendRequest<Bytes> {
 
 /// The same, with other settings.
 pub async fn connect_with(address: SocketAddr, builder: &h2::client::Builder) -> SendRequest<Bytes> {
-    let tcp = tokio::net::TcpStream::connect(address).await.unwrap();
-    let (client, connection) = builder.handshake(tcp).await.unwrap();
+    over(tokio::net::TcpStream::connect(address).await.unwrap(), builder).await
+}
+
+/// The same over what is connected already.
+pub async fn over<S: AsyncRead + AsyncWrite + Unpin + 'static>(
+    stream: S,
+    builder: &h2::client::Builder,
+) -> SendRequest<Bytes> {
+    let (client, connection) = builder.handshake(stream).await.unwrap();
     tokio::task::spawn_local(connection);
     client.ready().await.unwrap()
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use cutover_core::listen::ListenAddress;
 use cutover_core::spread::Spread;
 use cutover_core::table::{Balance, Hold, Limits, Listener, Mode, Protocol, Route, Service, Table, Target, Traffic};
 use cutover_core::trail::Trail;
@@ -56,12 +57,12 @@ pub fn hold(wait_ms: u64, requests: u32) -> Option<Hold> {
 }
 
 /// A listener that sends everything to one service.
-pub fn http(address: SocketAddr, service: &str) -> Listener {
+pub fn http(address: impl Into<ListenAddress>, service: &str) -> Listener {
     routes(address, &[(&[], "/", service)])
 }
 
 /// A listener with routes.
-pub fn routes(address: SocketAddr, routes: &[(&[&str], &str, &str)]) -> Listener {
+pub fn routes(address: impl Into<ListenAddress>, routes: &[(&[&str], &str, &str)]) -> Listener {
     let route = |(hosts, path, service): &(&[&str], &str, &str)| Route {
         hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
         path: (*path).to_owned(),
@@ -73,18 +74,18 @@ pub fn routes(address: SocketAddr, routes: &[(&[&str], &str, &str)]) -> Listener
 }
 
 /// A listener that shows a release while it is deployed.
-pub fn preview(address: SocketAddr, service: &str, release: Option<u32>) -> Listener {
+pub fn preview(address: impl Into<ListenAddress>, service: &str, release: Option<u32>) -> Listener {
     let (service, release) = (name(service), release.map(ReleaseNo));
     plain(address, Traffic::Preview { service, release, trusted: vec![] })
 }
 
 /// A listener for TCP.
-pub fn tcp(address: SocketAddr, service: &str) -> Listener {
+pub fn tcp(address: impl Into<ListenAddress>, service: &str) -> Listener {
     plain(address, Traffic::Tcp { service: name(service) })
 }
 
-fn plain(address: SocketAddr, traffic: Traffic) -> Listener {
-    Listener { address, traffic, identities: vec![] }
+fn plain(address: impl Into<ListenAddress>, traffic: Traffic) -> Listener {
+    Listener { address: address.into(), traffic, identities: vec![] }
 }
 
 /// A table whose generation is set when it is published.

@@ -204,7 +204,12 @@ impl Conn {
 
     /// The same, when it may fail.
     pub fn try_secure(address: SocketAddr, config: &Arc<ClientConfig>, host: &str) -> std::io::Result<Self> {
-        let mut conn = Self::to(address);
+        Self::to(address).shaking_hands(config, host)
+    }
+
+    /// The same connection, by TLS.
+    pub fn shaking_hands(self, config: &Arc<ClientConfig>, host: &str) -> std::io::Result<Self> {
+        let mut conn = self;
         let name = ServerName::try_from(host.to_owned()).unwrap();
         let mut tls = ClientConnection::new(config.clone(), name).unwrap();
         while tls.is_handshaking() {

@@ -7,7 +7,7 @@ use cutover_core::rules::{Access, Password, Rate};
 
 use super::Place;
 use crate::config::reader::Reader;
-use crate::config::service::route::networks;
+use crate::config::service::listen::networks;
 
 /// The hashes that the proxy knows, by how they begin.
 const KINDS: &[&str] = &["$2a$", "$2b$", "$2x$", "$2y$", "$argon2", "$5$", "$6$"];

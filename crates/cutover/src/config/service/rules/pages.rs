@@ -10,7 +10,7 @@ use cutover_core::rules::{MAX_PAGE, Maintenance, PAGED, Page};
 
 use super::Place;
 use crate::config::reader::{Reader, Zero};
-use crate::config::service::route::networks;
+use crate::config::service::listen::networks;
 use crate::config::tree::Offset;
 
 /// The pages by status.
