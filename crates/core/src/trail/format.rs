@@ -248,7 +248,7 @@ mod tests {
     }
 
     proptest! {
-        /// Meant to fail with the sign `$` written as it is.
+        /// Seen to fail with the sign `$` written as it is.
         #[test]
         fn what_is_stored_reads_the_same(text in "[a$ _{}]{0,8}(\\$status|\\$\\{host\\}|\\$http_a_b)?[a$ {}]{0,4}") {
             if let Ok(format) = Format::parse(&text) {
