@@ -49,8 +49,8 @@ fn parsed(parser: &str, text: &str) -> usize {
     String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
 }
 
-/// Seen to fail with `requests` counted where a request is chosen, with `cut` left out of the reasons, and (the parser) with a counter
-/// described under its full name.
+/// Seen to fail with `requests` counted where a request is chosen, and with `cut` left out of the reasons. Meant to fail (the parser) with
+/// a counter described under its full name.
 #[test]
 fn what_happened_is_told_and_can_be_read() {
     let web = Backend::scripted(|mut peer| {
