@@ -56,7 +56,7 @@ fn an_endpoint_is_enough() {
     assert!(all.ca_file.is_some_and(|file| file.is_absolute() && file.ends_with("web.pem")));
 }
 
-/// Meant to fail with the address shown as other wrong values are.
+/// Seen to fail with the address shown as other wrong values are.
 #[test]
 fn what_is_wrong_is_told_without_a_secret() {
     for (lines, told) in [

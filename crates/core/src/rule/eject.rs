@@ -133,7 +133,7 @@ mod tests {
 
     proptest! {
         /// Whatever happens: it fits its word, nobody is left out for longer than the limit, before as many failures in a row, or for ever.
-        /// Meant to fail with `until` shifted by 16, and with the limit on the pause taken out.
+        /// Seen to fail with `until` shifted by 16, and with the limit on the pause taken out.
         #[test]
         fn it_is_left_out_for_a_reason_and_for_a_time(
             limit in 1u32..5,

@@ -72,7 +72,7 @@ fn header(line: &str) -> Option<(&str, &str)> {
 mod tests {
     use super::*;
 
-    /// Meant to fail with the user, and with the query, let through.
+    /// Seen to fail with the user, and with the query, let through.
     #[test]
     fn only_addresses_without_secrets_are_endpoints() {
         for good in [
@@ -102,6 +102,12 @@ mod tests {
         ] {
             let fault = Spans::fault(bad);
             assert!(fault.is_some_and(|fault| !fault.contains("hunter2")), "{bad}: {fault:?}");
+        }
+        for secret in ["https://me:hunter2@collector", "https://collector?key=hunter2"] {
+            assert!(
+                Spans::fault(secret).is_some_and(|fault| fault.ends_with("secrets go to headers_file")),
+                "{secret}"
+            );
         }
     }
 

@@ -54,7 +54,7 @@ mod tests {
         assert_eq!(mib(2048).to_string(), "2MiB");
     }
 
-    /// Meant to fail with swap left out, and with it counted as free.
+    /// Seen to fail with swap left out, and with it counted as free.
     #[test]
     fn what_would_swap_is_told_and_what_would_not_fit_at_all_is_hopeless() {
         let mib = |mib: u64| mib << 10;

@@ -239,7 +239,7 @@ mod tests {
         spread(&vec![1; count], Balance::RoundRobin, Spread { eject: Some(eject), ..Spread::default() })
     }
 
-    /// Meant to fail with the trial given to every request, with the panic rule taken out, and with one failure enough.
+    /// Seen to fail with the trial given to every request, with the panic rule taken out, and with one failure enough.
     #[test]
     fn who_fails_is_left_out_and_tried_once() {
         let service = ejecting(3);
@@ -266,7 +266,7 @@ mod tests {
         assert_eq!(chosen(&service, 2, Wish::default()), 0);
     }
 
-    /// Meant to fail with the share that grows taken out, and with those that are spared chosen when it is nobody's luck.
+    /// Seen to fail with the share that grows taken out, and with the first one chosen when it is nobody's luck.
     #[test]
     fn who_begins_to_serve_gets_more_and_more() {
         let slow_start = std::time::Duration::from_secs(10);
@@ -285,7 +285,7 @@ mod tests {
         assert!(near(share(30_001), 1000), "all begin at once: nobody can stand in");
     }
 
-    /// Meant to fail with the position among those that serve in the hash.
+    /// Seen to fail with the position among those that serve in the hash.
     #[test]
     fn a_client_finds_its_instance_again() {
         let service = spread(&[1, 1, 1], Balance::Hash, Spread::default());
@@ -300,7 +300,7 @@ mod tests {
         assert_eq!(shares(&spread(&[1, 1, 1], Balance::Hash, Spread::default()), 30), [10, 10, 10], "no key");
     }
 
-    /// Meant to fail with the better of the two taken for the worse.
+    /// Seen to fail with the better of the two taken for the worse.
     #[test]
     fn of_two_the_one_with_less_to_do_is_taken() {
         let service = service(&[1, 1, 1, 1], Balance::PowerOfTwo);
@@ -312,7 +312,7 @@ mod tests {
         assert!((250..350).contains(&weighted[0]), "{weighted:?}");
     }
 
-    /// Meant to fail with the wish looked at after the turn.
+    /// Seen to fail with the wish looked at after the turn.
     #[test]
     fn a_client_stays_until_its_instance_cannot_be_reached() {
         let service = service(&[1, 1, 1], Balance::LeastConnections);

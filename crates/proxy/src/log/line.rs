@@ -320,7 +320,7 @@ mod tests {
         assert_eq!(after, format!(" \"GET /a?token=1 HTTP/1.1\" 200 20 \"http://shop/b?token=2\" \"{agent}\""));
     }
 
-    /// Meant to fail with the text escape in JSON, and without the escape of `"`.
+    /// Seen to fail with the text escape in JSON, and without the escape of `"`.
     #[test]
     fn json_is_json_whatever_is_sent() {
         let value: serde_json::Value = serde_json::from_str(&line("json", true, HEAD)).unwrap();
@@ -340,7 +340,7 @@ mod tests {
         assert_eq!(value.get("failure"), None, "what there is not is left out");
     }
 
-    /// Meant to fail with the query of the referring page left in.
+    /// Seen to fail with the query of the referring page left in.
     #[test]
     fn secrets_in_queries_can_be_left_out_everywhere() {
         for format in ["combined", "json", "$request $request_uri $http_referer"] {

@@ -88,7 +88,7 @@ mod tests {
 
     use super::*;
 
-    /// Meant to fail with `index < edge`.
+    /// Seen to fail with `index < edge`.
     #[test]
     fn nothing_is_lost_and_nothing_counted_below_its_edge() {
         let mut histogram = Histogram::default();

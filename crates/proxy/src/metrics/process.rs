@@ -65,7 +65,7 @@ pub fn started(uptime_us: u64) -> f64 {
 mod tests {
     use super::*;
 
-    /// Meant to fail with the fields counted from 2 on.
+    /// Seen to fail with the fields counted from 2 on.
     #[test]
     fn the_kernel_s_line_is_read_whatever_the_name() {
         let line = "7 (a) b (c) S 1 7 7 0 -1 4194560 1 2 3 4 250 50 0 0 20 0 9 0 1234 8192 3 1844 1 1";

@@ -222,7 +222,7 @@ mod tests {
     }
 
     proptest! {
-        /// Meant to fail with the ports exchanged, and with the length counted from the beginning.
+        /// Seen to fail with the ports exchanged, and with the length counted from the beginning.
         #[test]
         fn what_is_written_is_read_however_it_is_cut(v1: bool, v6: bool, ip in any::<[u8; 16]>(), port: u16, more in ".{0,9}") {
             let address = |ip: [u8; 16], port| match v6 {

@@ -44,7 +44,7 @@ mod tests {
         {"name": "api", "balance": "round_robin", "hold": null, "limits": {}, "token": null,
             "targets": [{"instance": "api.r1.i1", "address": "127.0.0.1:2", "mode": {"serving": {"weight": 1}}}]}]}"#;
 
-    // Not yet tried with the code broken: it should fail with a table that is refused as a whole.
+    // Seen to fail with a table that is refused as a whole.
     #[test]
     fn who_gets_requests_is_understood_whatever_else_is_new() {
         let present: Table = serde_json::from_str(PRESENT).unwrap();

@@ -224,7 +224,7 @@ mod tests {
         Stats { services: vec![service], targets: vec![target], connections: 1, ..Stats::default() }
     }
 
-    // Not yet tried with the code broken: it should fail with `take` that does not look whether the process is done: a farewell that is repeated counts twice.
+    // Seen to fail with `take` that does not look whether the process is done: a farewell that is repeated counts twice.
     #[test]
     fn nobody_is_counted_twice_and_nobody_lost() {
         let mut past = Past::default();
@@ -257,7 +257,7 @@ mod tests {
         (now.services[0].served, now.further.unwrap().process.accepted)
     }
 
-    /// Meant to fail with the reading kept that was heard last, with those forgotten that nobody finds any more, and with what was heard left
+    /// Seen to fail with the reading kept that was heard last, with those forgotten that nobody finds any more, and with what was heard left
     /// out of what is handed on.
     #[test]
     fn what_was_said_last_stands_until_more_is_known() {

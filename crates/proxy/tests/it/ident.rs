@@ -24,7 +24,7 @@ fn proxy(web: &Backend, trusting: bool, trace: bool) -> Proxy {
     proxy
 }
 
-/// Meant to fail with the field passed on beside the new one, with everybody trusted, and with nobody.
+/// Seen to fail with the field passed on beside the new one, with everybody trusted, and with nobody.
 #[test]
 fn a_request_has_one_id_and_strangers_do_not_choose_it() {
     let web = Backend::named("web");
@@ -50,7 +50,7 @@ fn a_request_has_one_id_and_strangers_do_not_choose_it() {
     }
 }
 
-/// Meant to fail with a good `traceparent` replaced, and with `tracestate` left when a bad one is.
+/// Seen to fail with a good `traceparent` replaced, and with `tracestate` left when a bad one is.
 #[test]
 fn a_trace_goes_on_and_one_is_begun_only_if_asked() {
     let web = Backend::named("web");

@@ -59,7 +59,8 @@ fn without_a_name_the_address_is_what_counts() {
     assert_eq!((sheath.said()[0].name.clone(), sheath.said()[0].inside.clone()), (None, None));
 }
 
-/// Larger than any buffer on the way, both ways. Meant to fail with a write of which only a part went out taken for a whole one.
+/// Larger than any buffer on the way, both ways. Seen to fail with a write of which only a part went out taken for a whole one, and with
+/// what comes behind a full buffer thrown away.
 #[test]
 fn large_bodies_pass_whole() {
     const SIZE: usize = 3 << 20;

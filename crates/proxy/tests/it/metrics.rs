@@ -50,8 +50,8 @@ fn parsed(parser: &str, text: &str) -> usize {
     String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
 }
 
-/// Meant to fail with `requests` counted where a request is chosen, with `cut` left out of the reasons, and (the parser) with a counter
-/// described under its full name.
+/// Seen to fail with `requests` counted where a request is chosen, and with `cut` left out of the reasons. Meant to fail (the parser) with
+/// a counter described under its full name.
 #[test]
 fn what_happened_is_told_and_can_be_read() {
     let web = Backend::scripted(|mut peer| {
@@ -119,7 +119,7 @@ fn what_happened_is_told_and_can_be_read() {
     );
 }
 
-/// Meant to fail with the listener left to the workers.
+/// Seen to fail with the listener left to the workers.
 #[test]
 fn an_address_may_change_its_purpose() {
     let web = Backend::named("web");

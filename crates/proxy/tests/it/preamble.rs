@@ -17,7 +17,7 @@ pub fn introduced(table: Table, listener: impl Into<ListenAddress>, from: &str) 
     Table { introduced: vec![Introduced { listener, from }], ..table }
 }
 
-/// Meant to fail with the peer in place of the client, with the header read from everybody, and with bytes behind it lost.
+/// Seen to fail with the peer in place of the client, with the header read from everybody, and with bytes behind it lost.
 #[test]
 fn a_peer_that_is_named_introduces_its_client_and_nobody_else_does() {
     let web = Backend::named("web");
@@ -58,7 +58,7 @@ fn a_peer_that_is_named_introduces_its_client_and_nobody_else_does() {
     assert_eq!(proxy.connect().get("/").status, 200);
 }
 
-/// Meant to fail with the header written after the first bytes of the client, and with the instance told of the proxy.
+/// Seen to fail with the header written after the first bytes of the client, and with the instance told of the proxy.
 #[test]
 fn an_instance_is_told_of_its_client_on_a_tcp_route() {
     for (version, wanted) in

@@ -321,7 +321,7 @@ fn the_last_spans_are_sent_before_the_process_ends() {
     assert_eq!(seen.spans().len(), 8);
 }
 
-/// A receiver behind TLS: the proxy itself, before a plain one. Meant to fail with a connector that believes everybody.
+/// A receiver behind TLS: the proxy itself, before a plain one. Seen to fail with a connector that believes everybody.
 #[test]
 fn a_receiver_by_tls_is_who_it_says_or_gets_nothing() {
     let ((good, bad), (collector, seen)) = ((Authority::new(), Authority::new()), receiver(|_| Some(TAKEN)));

@@ -25,7 +25,7 @@ fn patient(name: &'static str, ill: &Arc<AtomicBool>) -> Backend {
     })
 }
 
-/// Meant to fail with failures not counted, with the trial never given, and with both left out at once.
+/// Seen to fail with failures not counted, with the trial never given, and with both left out at once and nobody asked in their place.
 #[test]
 fn an_instance_that_fails_is_left_out_until_it_is_well() {
     let ill = [Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false))];
@@ -56,7 +56,7 @@ fn an_instance_that_fails_is_left_out_until_it_is_well() {
     assert!(one.seen().len() > before[0] && two.seen().len() > before[1], "then both are asked");
 }
 
-/// Meant to fail with the cookie set in each answer, with it passed on, and with a client kept at an instance that drains.
+/// Seen to fail with the cookie set in each answer, with it passed on, and with a client kept at an instance that drains.
 #[test]
 fn a_cookie_holds_a_client_at_its_instance_until_that_drains() {
     let (one, two) = (Backend::named("one"), Backend::named("two"));
@@ -93,7 +93,7 @@ fn a_cookie_holds_a_client_at_its_instance_until_that_drains() {
     assert!(moved.text() == "two" && moved.field("set-cookie").is_some(), "{moved:?}");
 }
 
-/// Meant to fail with the address in place of the header.
+/// Seen to fail with the address in place of the header.
 #[test]
 fn a_header_holds_a_client_at_its_instance() {
     let backends = [Backend::named("a"), Backend::named("b"), Backend::named("c")];

@@ -87,7 +87,7 @@ mod tests {
         assert_eq!(Share::millionths(10_000), Share::try_from(0.01).unwrap());
     }
 
-    /// Meant to fail with `<=`: none takes nobody.
+    /// Seen to fail with `<=`: none takes nobody.
     #[test]
     fn a_share_takes_as_many_as_it_says() {
         let step = u64::MAX / 1000;

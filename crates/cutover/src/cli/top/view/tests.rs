@@ -70,7 +70,7 @@ fn reading(started: u64, at: Instant, services: Vec<ServiceStats>, targets: Vec<
     Reading { at, status: Status { agent, proxy: None, services: vec![web] }, stats }
 }
 
-/// Meant to fail with the totals in place of what came since, and with counts of the life before subtracted.
+/// Seen to fail with the totals in place of what came since, and with counts of the life before subtracted.
 #[test]
 fn a_view_tells_of_the_time_between() {
     let at = Instant::now();

@@ -53,7 +53,7 @@ mod tests {
         read(line).map(|answer| (answer.status, answer.by.map(|by| by.to_string())))
     }
 
-    // Meant to fail with the whole line searched for an address, and with the first address of several taken.
+    // Seen to fail with the whole line searched for an address, and with the first address of several taken.
     #[test]
     fn the_status_and_who_gave_it() {
         let combined = r#"192.0.2.1 - - [21/Nov/2026:10:00:00 +0000] "GET /a?b=500 HTTP/1.1" 502 157 "-" "curl/7.88""#;
