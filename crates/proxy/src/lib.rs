@@ -60,6 +60,6 @@ pub mod tls;
 mod upstream;
 mod worker;
 
-pub use bind::{BindError, is_free};
+pub use bind::{BindError, unix_socket_is_free};
 pub use control::client;
 pub use run::{Options, ProxyError, run};

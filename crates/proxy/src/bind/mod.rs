@@ -12,7 +12,7 @@ use std::path::Path;
 use cutover_core::listen::ListenAddress;
 use tokio::net::TcpSocket;
 
-pub use unix::is_free;
+pub use unix::is_free as unix_socket_is_free;
 
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 4096;

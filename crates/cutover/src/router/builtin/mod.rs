@@ -65,7 +65,8 @@ impl Router for BuiltinRouter {
         let address = match route.proxy().map(|route| &route.listen) {
             Some(ListenAddress::Tcp(address)) => *address,
             Some(ListenAddress::Unix(path)) => {
-                return cutover_proxy::is_free(path).map_err(|error| Failure::new(format!("the proxy {error}")));
+                return cutover_proxy::unix_socket_is_free(path)
+                    .map_err(|error| Failure::new(format!("the proxy {error}")));
             }
             None => return Ok(()),
         };
