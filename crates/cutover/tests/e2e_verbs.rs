@@ -24,6 +24,21 @@ fn begin_a_long_one(host: &Host) -> Following {
     deploy
 }
 
+/// Each of them starts an agent, and one agent stays. Seen to fail with commands that give up when theirs has ended: "an agent was started, but does not
+/// answer".
+#[test]
+fn commands_that_are_given_at_once_share_an_agent() {
+    let host = Host::new(env!("CARGO_BIN_EXE_cutover"));
+    host.configure(&App::default());
+    for _ in 0..3 {
+        let commands: Vec<Following> = (0..8).map(|_| host.begin(&["status"])).collect();
+        for command in commands {
+            command.wait().expect(0);
+        }
+        host.done(&["agent", "stop"]);
+    }
+}
+
 #[test]
 fn an_interrupt_turns_the_deployment_back() {
     let host = live();

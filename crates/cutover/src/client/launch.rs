@@ -10,9 +10,13 @@ use cutover_core::Failure;
 use tokio::net::UnixStream;
 
 use crate::agent::StateDir;
+use crate::runtime::process::identity::ProcessId;
 
 /// How long an agent may take from its start to its first answer.
 const FIRST_ANSWER: Duration = Duration::from_secs(15);
+
+/// How long whoever was faster than an agent that has ended may take to say who it is.
+const INTRODUCTION: Duration = Duration::from_millis(200);
 
 /// Starts an agent on this state directory, and returns when it answers. If another one was faster, that one will do.
 pub async fn launch(state: &Path) -> Result<u32, Failure> {
@@ -30,13 +34,15 @@ pub async fn launch(state: &Path) -> Result<u32, Failure> {
     command.current_dir("/").stdin(Stdio::null());
     command.stdout(log.try_clone().map_err(|error| failed(&error))?).stderr(log);
     let mut child = command.spawn().map_err(|error| failed(&error))?;
-    let begun = Instant::now();
+    let (begun, mut alone): (_, Option<Instant>) = (Instant::now(), None);
     loop {
         if UnixStream::connect(directory.socket()).await.is_ok() {
             return Ok(pid_of_launched(&directory).unwrap_or(child.id()));
         }
         let left = child.try_wait().ok().flatten();
-        if left.is_some() || begun.elapsed() > FIRST_ANSWER {
+        // If another one was faster, this one has ended, and the other may not answer yet either.
+        alone = (left.is_some() && !is_held(&directory)).then(|| alone.unwrap_or_else(Instant::now));
+        if alone.is_some_and(|since| since.elapsed() > INTRODUCTION) || begun.elapsed() > FIRST_ANSWER {
             return Err(never_answered(&directory, said_before));
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -46,6 +52,12 @@ pub async fn launch(state: &Path) -> Result<u32, Failure> {
 /// The process that holds the directory.
 pub fn pid_of_launched(directory: &StateDir) -> Option<u32> {
     std::fs::read_to_string(directory.path().join("agent.lock")).ok()?.trim().parse().ok()
+}
+
+/// Whether an agent lives there, though it may not answer yet.
+fn is_held(directory: &StateDir) -> bool {
+    let holder = pid_of_launched(directory).and_then(|pid| ProcessId::of(pid.cast_signed()));
+    holder.is_some_and(ProcessId::lives)
 }
 
 fn never_answered(directory: &StateDir, said_before: u64) -> Failure {
