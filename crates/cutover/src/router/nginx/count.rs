@@ -42,13 +42,19 @@ pub(super) struct Counting {
 
 #[derive(Default)]
 struct Inner {
-    /// Those who get nothing new, and since when.
-    out: BTreeMap<InstanceId, Instant>,
-    /// How many streams they had, and when that was seen.
-    streams: BTreeMap<InstanceId, (Instant, u64)>,
+    /// Those who get nothing new.
+    out: BTreeMap<InstanceId, Out>,
     /// The workers of before the last switch, and when they were last looked at.
     old: BTreeSet<u32>,
     looked: Option<Instant>,
+}
+
+/// One that gets nothing new.
+#[derive(Clone, Copy)]
+struct Out {
+    since: Instant,
+    /// When it was looked at for its streams, and how many it had.
+    streams: Option<(Instant, u64)>,
 }
 
 impl Counting {
@@ -59,12 +65,9 @@ impl Counting {
     /// nginx has acknowledged a state. `old` are the workers of before, if it took a reload.
     pub(super) fn acknowledged(&self, state: &InForce, old: Option<Vec<u32>>) {
         let mut inner = self.inner();
-        let now = Instant::now();
-        let since = |inner: &Inner, id: &InstanceId| inner.out.get(id).copied().unwrap_or(now);
-        inner.out = state.others.iter().map(|s| (s.instance.clone(), since(&inner, &s.instance))).collect();
-        // What was seen before an instance served again is too old to be used in any case; that it does not stay for ever is all.
-        let Inner { out, streams, .. } = &mut *inner;
-        streams.retain(|instance, _| out.contains_key(instance));
+        let new = Out { since: Instant::now(), streams: None };
+        let known = |id: &InstanceId| inner.out.get(id).copied().unwrap_or(new);
+        inner.out = state.others.iter().map(|s| (s.instance.clone(), known(&s.instance))).collect();
         if let Some(old) = old {
             inner.old.extend(old);
             inner.looked = None;
@@ -72,15 +75,17 @@ impl Counting {
     }
 
     fn saw_streams(&self, instance: &InstanceId, count: u64) {
-        self.inner().streams.insert(instance.clone(), (Instant::now(), count));
+        if let Some(out) = self.inner().out.get_mut(instance) {
+            out.streams = Some((Instant::now(), count));
+        }
     }
 
     /// The streams of one that gets nothing new, if it had some a short while ago. That one has none is always looked at.
     fn streams_of(&self, instance: &InstanceId) -> Option<u64> {
-        let inner = self.inner();
-        let (since, (seen, streams)) = (inner.out.get(instance)?, inner.streams.get(instance)?);
+        let Out { since, streams } = *self.inner().out.get(instance)?;
+        let (seen, streams) = streams?;
         let pause = (since.elapsed() / STREAMS_PAUSE).min(LONGEST_PAUSE);
-        (*streams > 0 && seen.elapsed() < pause).then_some(*streams)
+        (streams > 0 && seen.elapsed() < pause).then_some(streams)
     }
 }
 
@@ -116,7 +121,7 @@ impl Front {
             Connections::Unknown => None,
         };
         let out = self.counting.inner().out.get(instance).copied();
-        let Some(since) = out else { return stats(instance, connections.unwrap_or(0).max(1), 0) };
+        let Some(Out { since, .. }) = out else { return stats(instance, connections.unwrap_or(0).max(1), 0) };
         let in_hand = connections.unwrap_or(1) + self.old_workers().await;
         if since.elapsed() < REQUESTS_FOR {
             return stats(instance, in_hand, 0);

@@ -74,16 +74,16 @@ impl Container {
         known.filter(|known| known.first.lives())
     }
 
-    /// What can be seen of it; `None` if its processes are not among those of `/proc`.
-    async fn look(&self) -> Result<Option<Known>, PlaceError> {
+    /// Its name for the engine, and what can be seen of it; `None` if its processes are not among those of `/proc`.
+    async fn look(&self) -> Result<(String, Option<Known>), PlaceError> {
         if let Some(known) = self.known() {
-            return Ok(Some(known));
+            return Ok((known.id.clone(), Some(known)));
         }
         let container = self.container().await?;
         let told = self.ask(&["inspect", "--format", "{{.Id}} {{.State.Pid}}", &container]).await?;
         let seen = told.split_once(' ').and_then(|(id, pid)| seen(id, pid.parse().ok()?));
         self.known.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&seen);
-        Ok(seen)
+        Ok((container, seen))
     }
 
     /// The container's own name, which a Compose service has by its labels.
@@ -160,21 +160,18 @@ impl Place for Container {
     async fn in_turn(&self, first: &[String], then: &[String]) -> Turn {
         let script = format!("{} || exit {FIRST_FAILED}; {}", shell::line(first), shell::line(then));
         match self.run(&["sh".to_owned(), "-c".to_owned(), script]).await {
-            Ok(output) if is_missing(&output, "sh") => match self.run(first).await {
-                Ok(output) if output.status.success() => Turn::Both(self.run(then).await),
-                failed => Turn::First(failed),
-            },
+            Ok(output) if is_missing(&output, "sh") => self.one_by_one(first, then).await,
             Ok(output) if output.status.code() == Some(FIRST_FAILED) => Turn::First(Ok(output)),
             done => Turn::Both(done),
         }
     }
 
     async fn processes(&self) -> Result<Vec<Process>, PlaceError> {
-        if let Some(known) = self.look().await? {
+        let (container, known) = self.look().await?;
+        if let Some(known) = known {
             let below = move || process::below(known.first.pid);
             return Ok(tokio::task::spawn_blocking(below).await.unwrap_or_default());
         }
-        let container = self.container().await?;
         Ok(process::listed(&self.ask(&["top", &container, "-eo", "pid,ppid,args"]).await?))
     }
 

@@ -44,6 +44,11 @@ pub trait Place: Send + Sync {
 
     /// Runs one command and, if that succeeds, another.
     async fn in_turn(&self, first: &[String], then: &[String]) -> Turn {
+        self.one_by_one(first, then).await
+    }
+
+    /// The same, each by itself.
+    async fn one_by_one(&self, first: &[String], then: &[String]) -> Turn {
         match self.run(first).await {
             Ok(output) if output.status.success() => Turn::Both(self.run(then).await),
             failed => Turn::First(failed),
