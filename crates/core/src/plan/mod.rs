@@ -135,6 +135,20 @@ impl Plan {
         self.if_undone.iter().filter(move |call| !aborted || call.hook != Hook::OnFailure)
     }
 
+    /// How many more instances run at some moment before it has committed than when it begins.
+    pub fn most_more(&self) -> usize {
+        let (mut started, mut rested, mut most) = (0, 0, 0);
+        for step in &self.steps[..self.commit()] {
+            match step {
+                Step::Start { instances } => started += instances.len(),
+                Step::Rest { instances, .. } => rested += instances.len(),
+                _ => {}
+            }
+            most = most.max(started.saturating_sub(rested));
+        }
+        most
+    }
+
     /// Whether instances make room for others before it has committed.
     pub fn makes_room(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::Rest { .. }))

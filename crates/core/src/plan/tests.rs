@@ -416,6 +416,22 @@ fn too_few_would_serve() {
     assert!(said.contains("1 would at times, but 2 must"), "{said}");
 }
 
+/// Seen to fail with those that make room not counted.
+#[test]
+fn how_many_run_at_once_is_what_the_steps_say() {
+    let more = |strategy, replicas| {
+        let spec = with(strategy, replicas);
+        deploy(&live(), desired(&spec)).unwrap().most_more()
+    };
+    let hold = Hold { wait: Duration::from_secs(1), requests: 1 };
+    let [all, surge, none] =
+        [(2, 2, 0), (1, 1, 0), (1, 0, 1)].map(|(batch, surge, fewer)| rolling(Amount::Count(batch), surge, fewer));
+    assert_eq!((more(Strategy::BlueGreen, 1), more(Strategy::BlueGreen, 5)), (1, 5), "beside the two that run");
+    assert_eq!((more(all, 2), more(surge, 2), more(none.clone(), 2)), (2, 1, 0));
+    assert_eq!(more(none, 4), 2, "there will be more");
+    assert_eq!((more(Strategy::Recreate(hold.clone()), 2), more(Strategy::Recreate(hold), 3)), (0, 1));
+}
+
 /// What was tested is what serves: each step keeps those of the one before, and adds what its share needs.
 #[test]
 fn a_canary_grows_with_its_share() {

@@ -268,7 +268,7 @@ impl Parts {
         let mut plan =
             plan::deploy(&state, Desired { spec, fingerprint: fingerprint_now, same: &same, again, together })?;
         self.world.runtime.can_start(&spec.run).await.map_err(|failure| preflight(service, &failure))?;
-        plan.notes.extend(self.check_memory(&state, spec).await?);
+        plan.notes.extend(self.check_memory(&state, spec, plan.most_more()).await?);
         if let Some(route) = &spec.route {
             self.check_route(service, route).await?;
         }
@@ -281,10 +281,13 @@ impl Parts {
     }
 
     /// Refuses to run more at a time than there is memory for, unless the user knows better; then it is a note.
-    async fn check_memory(&self, state: &ServiceState, spec: &ServiceSpec) -> Result<Option<String>, CommandError> {
-        let running = state.serving();
-        let most = spec.rollout.strategy.most(spec.replicas.into());
-        let cramped = self.world.runtime.cramped(&running, most.saturating_sub(running.len())).await;
+    async fn check_memory(
+        &self,
+        state: &ServiceState,
+        spec: &ServiceSpec,
+        more: usize,
+    ) -> Result<Option<String>, CommandError> {
+        let cramped = self.world.runtime.cramped(&state.serving(), more).await;
         let Some(Cramped { arithmetic, hopeless }) = cramped else { return Ok(None) };
         if !hopeless || !spec.rollout.check_memory {
             return Ok(Some(format!("memory may not do: {arithmetic}")));
