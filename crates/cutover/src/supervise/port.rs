@@ -16,7 +16,9 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt};
 
 use crate::runtime::process::layout::Layout;
+use crate::runtime::process::lock::InstanceLock;
 use crate::runtime::process::observe::records;
+use crate::runtime::process::record::Record;
 use crate::runtime::sockets::holder;
 
 const AUTOMATIC: RangeInclusive<u16> = 20_000..=32_000;
@@ -42,7 +44,11 @@ pub fn choose(layout: &Layout, ports: &Ports, before: Option<u16>) -> Result<u16
 fn taken(layout: &Layout) -> Result<BTreeMap<u16, String>, String> {
     let records =
         records(layout).map_err(|error| format!("the records of other instances cannot be read ({error})"))?;
-    let living = records.into_iter().filter(|record| record.main_lives() || record.supervisor_lives());
+    // A supervisor that has let go of its lock is on its way out: whoever was stopped may have its successor on its port at once.
+    let begins = |record: &Record| {
+        record.supervisor_lives() && !InstanceLock::is_free(&layout.instance(&record.instance)).unwrap_or(false)
+    };
+    let living = records.into_iter().filter(|record| record.main_lives() || begins(record));
     Ok(living.map(|record| (record.port, record.instance.to_string())).collect())
 }
 
