@@ -2,12 +2,16 @@
 
 mod docker_support;
 
-use std::net::TcpListener;
+use std::collections::BTreeSet;
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
 
+use cutover::engine::port::Runtime;
+use cutover_core::spec::StopSpec;
 use cutover_testkit::host::until;
-use docker_support::docker;
 use docker_support::place::{Network, Stranger, free_range};
 use docker_support::shop::{Service, Shop};
+use docker_support::{World, docker, id, order, web};
 
 /// The sample with this network.
 fn configure(shop: &Shop, more: &str, network: &str) {
@@ -187,4 +191,23 @@ fn an_alias_leads_to_the_new_container() {
         assert_eq!(body, "ok");
         before.clone_from(target);
     }
+}
+
+/// They are asked for in the container's own network. Seen to fail with ours asked in place of it (nothing was found), and with an ended
+/// container's said to be none.
+#[tokio::test]
+async fn connections_are_seen_while_they_are_open() {
+    let world = World::new();
+    let instance = id("web.r1.i1");
+    let at = world.start(&order("web.r1.i1", web(8080))).await.unwrap();
+    let open = until("it listens", || TcpStream::connect(at).ok());
+    let peers = BTreeSet::from([open.local_addr().unwrap()]);
+    assert_eq!(world.runtime.connections(&instance).await, Some(peers));
+    drop(open);
+    while world.runtime.connections(&instance).await != Some(BTreeSet::new()) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let at_once = StopSpec { grace: Duration::ZERO, ..StopSpec::default() };
+    world.runtime.stop(&instance, &at_once).await.unwrap();
+    assert_eq!(world.runtime.connections(&instance).await, None);
 }

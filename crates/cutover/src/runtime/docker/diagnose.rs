@@ -6,9 +6,9 @@ use bollard::models::ContainerInspectResponse;
 use cutover_core::InstanceId;
 use cutover_core::unit::ByteSize;
 
-use super::DockerRuntime;
 use super::record::Record;
 use super::start::{OTHER_PROCESSOR, is_running};
+use super::{DockerRuntime, own_process};
 use crate::runtime::sockets;
 
 impl DockerRuntime {
@@ -17,7 +17,7 @@ impl DockerRuntime {
         let record = self.records.read(instance).ok()??;
         let seen = self.look(&record).await.ok()??;
         if is_running(&seen) {
-            let pid = i32::try_from(seen.state.as_ref()?.pid?).ok()?;
+            let pid = own_process(&seen)?;
             let listeners = tokio::task::spawn_blocking(move || sockets::listeners(pid)).await.ok()?;
             let listeners: Vec<SocketAddr> = listeners.into_iter().map(|listener| listener.address).collect();
             return of_listeners(&record, &listeners);

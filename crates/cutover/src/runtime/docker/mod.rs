@@ -49,6 +49,7 @@ use crate::engine::port::{
 };
 use crate::image::Images;
 use crate::runtime::memory;
+use crate::runtime::process::identity::ProcessId;
 
 /// The runtime of containers.
 #[derive(Clone)]
@@ -125,15 +126,6 @@ impl DockerRuntime {
         self.records.all().map_err(|error| Failure::because("could not read the records of the containers", &error))
     }
 
-    /// The number of a container's main process, if that is a process of this machine: the engine may live in another one.
-    async fn own_process(&self, instance: &InstanceId) -> Option<i32> {
-        let record = self.records.read(instance).ok()??;
-        let seen = self.look(&record).await.ok()??;
-        let pid = i32::try_from(seen.state?.pid?).ok()?;
-        let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
-        groups.contains(&seen.id?).then_some(pid)
-    }
-
     /// The names of all containers of an instance, running or not.
     async fn containers_of(&self, docker: &Docker, instance: &InstanceId) -> Result<Vec<String>, Failure> {
         let filter = label::filter(&[(label::STATE, &self.mark), (label::INSTANCE, &instance.to_string())]);
@@ -184,6 +176,12 @@ pub fn address_of(
     spec: &ContainerSpec,
 ) -> Result<SocketAddr, Failure> {
     start::address(seen, spec, None)
+}
+
+/// The container's main process, if that is one of this machine: the engine may live on another.
+fn own_process(seen: &bollard::models::ContainerInspectResponse) -> Option<i32> {
+    let pid = i32::try_from(seen.state.as_ref()?.pid?).ok()?;
+    ProcessId::in_group(pid, seen.id.as_ref()?).map(|found| found.pid)
 }
 
 /// Six characters that tell state directories apart.
@@ -244,10 +242,9 @@ impl Runtime for DockerRuntime {
 
     async fn connections(&self, instance: &InstanceId) -> Option<BTreeSet<SocketAddr>> {
         let record = self.records.read(instance).ok()??;
-        let pid = self.look(&record).await.ok()??.state?.pid?;
-        let pid = u32::try_from(pid).ok().filter(|pid| *pid > 0)?;
+        let pid = own_process(&self.look(&record).await.ok()??)?;
         let address = SocketAddr::new(record.address?.ip(), record.port);
-        tokio::task::spawn_blocking(move || sockets::peers(address, pid)).await.ok()
+        tokio::task::spawn_blocking(move || sockets::peers(address, pid)).await.ok()?
     }
 
     async fn can_start(&self, spec: &RunSpec) -> Result<(), Failure> {
@@ -266,7 +263,9 @@ impl Runtime for DockerRuntime {
     async fn cramped(&self, running: &[InstanceId], more: usize) -> Option<Cramped> {
         let mut pids = Vec::new();
         for instance in running {
-            pids.extend(self.own_process(instance).await);
+            let Ok(Some(record)) = self.records.read(instance) else { continue };
+            let seen = self.look(&record).await.ok().flatten();
+            pids.extend(seen.as_ref().and_then(own_process));
         }
         tokio::task::spawn_blocking(move || memory::cramped(&pids, more)).await.ok().flatten()
     }

@@ -57,6 +57,14 @@ impl ProcessId {
         Stat::read(pid).map(|stat| stat.id)
     }
 
+    /// The process that has this number now, if a control group of it bears this name (see cgroups(7)), as a container's does its own. Where the
+    /// number was counted on another machine, or in another container, another process has it here.
+    pub fn in_group(pid: i32, name: &str) -> Option<Self> {
+        let found = Self::of(pid)?;
+        let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+        (!name.is_empty() && groups.contains(name)).then_some(found)
+    }
+
     /// Whether this very process still runs. One that ended and was not yet waited for does not.
     pub fn lives(self) -> bool {
         Stat::read(self.pid).is_some_and(|stat| stat.id == self && !stat.zombie)
@@ -121,6 +129,17 @@ mod tests {
         let line = "7 (a) b (c)) S 1 6 5 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4242 1000 10";
         let expected = Stat { id: ProcessId { pid: 7, started: 4242 }, zombie: false, parent: 1, session: 5 };
         assert_eq!(Stat::parse(7, line), Some(expected));
+    }
+
+    /// Seen to fail with the groups not looked at.
+    #[test]
+    fn a_number_that_was_counted_elsewhere_is_nobody_s_here() {
+        let own = std::process::id().cast_signed();
+        let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap();
+        let ours = groups.lines().next().unwrap();
+        assert_eq!(ProcessId::in_group(own, ours), ProcessId::of(own));
+        assert_eq!(ProcessId::in_group(own, "4f1c09a2d8b7"), None);
+        assert_eq!(ProcessId::in_group(own, ""), None);
     }
 
     #[test]

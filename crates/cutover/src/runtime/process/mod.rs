@@ -147,7 +147,7 @@ impl Runtime for ProcessRuntime {
         let look = move || {
             // Another instance may have its port by now.
             let record = Record::read(&dir).ok()?.filter(members::any)?;
-            Some(sockets::peers(record.address(), std::process::id()))
+            sockets::peers(record.address(), std::process::id().cast_signed())
         };
         spawn_blocking(look).await.ok().flatten()
     }

@@ -1,11 +1,14 @@
-//! Who listens where, from `/proc/net/tcp` and the descriptors of processes; see proc_pid_net(5). Best effort: what may
-//! not be read is taken for absent.
+//! Who listens where, from `/proc/net/tcp` and the descriptors of processes; see proc_pid_net(5). Best effort: a listener that may
+//! not be seen is taken for absent. Of connections that cannot be seen nobody says that there are none.
 
 use std::collections::{BTreeSet, HashSet};
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use super::process::identity::all;
+
+mod diag;
 
 /// The states of a socket, as the kernel numbers them (`include/net/tcp_states.h`).
 const LISTEN: &str = "0A";
@@ -22,18 +25,22 @@ pub struct Listener {
 
 /// All TCP listeners that a process can see (its network namespace's).
 pub fn listeners(pid: i32) -> Vec<Listener> {
-    tables(pid).iter().flat_map(|table| table.lines()).filter_map(parse).collect()
+    tables(pid).iter().flatten().flat_map(|table| table.lines()).filter_map(parse).collect()
 }
 
-/// The peers of the connections that are open to a listening address, in the network namespace of a process.
-pub fn peers(of: SocketAddr, pid: u32) -> BTreeSet<SocketAddr> {
-    let lines = tables(pid.cast_signed());
+/// The peers of the connections that are open to a listening address, in the network namespace of a process; `None` if nobody can tell.
+pub fn peers(of: SocketAddr, pid: i32) -> Option<BTreeSet<SocketAddr>> {
+    diag::peers(of, pid).ok().or_else(|| peers_by_table(of, pid))
+}
+
+fn peers_by_table(of: SocketAddr, pid: i32) -> Option<BTreeSet<SocketAddr>> {
     let connection = |line: &str| {
         let mut fields = line.split_ascii_whitespace();
         let (local, peer, state) = (fields.nth(1)?, fields.next()?, fields.next()?);
         (state == ESTABLISHED && canonical(address(local)?) == of).then_some(canonical(address(peer)?))
     };
-    lines.iter().flat_map(|table| table.lines()).filter_map(connection).collect()
+    let tables = tables(pid)?;
+    Some(tables.iter().flat_map(|table| table.lines()).filter_map(connection).collect())
 }
 
 /// An IPv4 address in the notation of IPv6 is the IPv4 address.
@@ -41,10 +48,15 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-/// `tcp` and `tcp6` of a process's network namespace.
-fn tables(pid: i32) -> [String; 2] {
+/// `tcp` and `tcp6` of a process's network namespace. The second is not there on a machine without IPv6.
+fn tables(pid: i32) -> Option<[String; 2]> {
     let net = Path::new("/proc").join(pid.to_string()).join("net");
-    ["tcp", "tcp6"].map(|name| std::fs::read_to_string(net.join(name)).unwrap_or_default())
+    let tcp = std::fs::read_to_string(net.join("tcp")).ok()?;
+    match std::fs::read_to_string(net.join("tcp6")) {
+        Ok(tcp6) => Some([tcp, tcp6]),
+        Err(error) if error.kind() == ErrorKind::NotFound && net.join("tcp").exists() => Some([tcp, String::new()]),
+        Err(_) => None,
+    }
 }
 
 /// The numbers of the sockets that a process has open.
@@ -120,9 +132,54 @@ mod tests {
         let at = listener.local_addr().unwrap();
         let one = std::net::TcpStream::connect(at).unwrap();
         let accepted = listener.accept().unwrap();
-        assert_eq!(peers(at, std::process::id()), BTreeSet::from([one.local_addr().unwrap()]));
+        let own = std::process::id().cast_signed();
+        let both_ways = || [peers_by_table(at, own), diag::peers(at, own).ok()];
+        let seen = BTreeSet::from([one.local_addr().unwrap()]);
+        assert_eq!(both_ways(), [Some(seen.clone()), Some(seen)]);
         drop((one, accepted));
-        assert_eq!(peers(at, std::process::id()), BTreeSet::new());
+        assert_eq!(both_ways(), [Some(BTreeSet::new()), Some(BTreeSet::new())]);
+    }
+
+    /// More than one message of the kernel's holds.
+    ///
+    /// Seen to fail with the first message taken for all, with the first entry of each, and without the sockets of IPv6.
+    #[test]
+    fn many_peers_are_all_found() {
+        let listener = TcpListener::bind("[::]:0").or_else(|_| TcpListener::bind("0.0.0.0:0")).unwrap();
+        let at = SocketAddr::from(([127, 0, 0, 1], listener.local_addr().unwrap().port()));
+        let connect = |_| (std::net::TcpStream::connect(at).unwrap(), listener.accept().unwrap());
+        let open: Vec<_> = (0..400).map(connect).collect();
+        let expected: BTreeSet<_> = open.iter().map(|(client, _)| client.local_addr().unwrap()).collect();
+        assert_eq!(diag::peers(at, std::process::id().cast_signed()).unwrap(), expected);
+    }
+
+    /// Seen to fail with our own network asked in place of theirs.
+    #[test]
+    fn connections_are_those_of_the_process_s_network() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = listener.local_addr().unwrap();
+        let _open = (std::net::TcpStream::connect(at).unwrap(), listener.accept().unwrap());
+        let mut elsewhere = std::process::Command::new("unshare");
+        if !rustix::process::geteuid().is_root() {
+            elsewhere.args(["--user", "--map-root-user"]);
+        }
+        let mut elsewhere = elsewhere.args(["--net", "sleep", "60"]).spawn().unwrap();
+        let network = |pid: u32| std::fs::read_link(format!("/proc/{pid}/ns/net")).ok();
+        while network(elsewhere.id()) == network(std::process::id()) {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        let found = peers(at, elsewhere.id().cast_signed());
+        elsewhere.kill().unwrap();
+        elsewhere.wait().unwrap();
+        assert_eq!(found, Some(BTreeSet::new()));
+    }
+
+    /// Seen to fail with a table that cannot be read taken for an empty one.
+    #[test]
+    fn of_a_process_that_is_not_there_nobody_says_that_it_has_no_connections() {
+        let mut ended = std::process::Command::new("true").spawn().unwrap();
+        ended.wait().unwrap();
+        assert_eq!(peers(([127, 0, 0, 1], 1).into(), ended.id().cast_signed()), None);
     }
 
     #[test]
