@@ -242,6 +242,11 @@ impl Target {
     pub fn release(&self) -> ReleaseNo {
         self.instance.release
     }
+
+    /// Whether it takes new requests.
+    pub fn serves(&self) -> bool {
+        matches!(self.mode, Mode::Serving { .. })
+    }
 }
 
 /// Whether a target gets traffic.

@@ -8,11 +8,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use cutover_meter::Load;
-use cutover_testkit::host::{App, Host, answers, until};
+use cutover_testkit::host::{App, Host, Role, answers, kill, until};
 use nginx_support::{Conf, Nginx, PASS, configure, including, status_of};
 
 fn host() -> Host {
     Host::new(env!("CARGO_BIN_EXE_cutover"))
+}
+
+/// An nginx as its container sees it, and the file that says who serves.
+fn for_a_container(host: &Host) -> (Nginx, PathBuf) {
+    let nginx = Nginx::prepare(host, &Conf { http: "include /etc/nginx/conf.d/*.conf;", server: PASS });
+    let file = nginx.write("app.conf", "upstream app { server 127.0.0.1:1; }\n");
+    (nginx, file)
 }
 
 #[track_caller]
@@ -36,16 +43,9 @@ fn loses_nothing(host: &Host, nginx: &Nginx) {
 #[test]
 fn an_nginx_in_a_container_is_switched() {
     let host = host();
-    let nginx = Nginx::prepare(&host, &Conf { http: "include /etc/nginx/conf.d/*.conf;", server: PASS });
-    let file = nginx.write("app.conf", "upstream app { server 127.0.0.1:1; }\n");
+    let (nginx, file) = for_a_container(&host);
     let container = Container::run(&host, &nginx);
-    let url = format!("http://{}/", host.address());
-    let route = |file: &Path, more: &str| {
-        let name = &container.name;
-        format!(
-            "[service.sample.route.nginx]\nfile = {file:?}\ncontainer = {name:?}\nupstream = \"app\"\nurl = {url:?}\n{more}"
-        )
-    };
+    let route = |file: &Path, more: &str| container.route(&host, file, more);
     let config = format!("config = {:?}\n", nginx.config());
     // A file that the container does not see, and a container that has no nginx.
     configure(&host, &App::default(), &route(&host.root().join("app.conf"), &config));
@@ -62,6 +62,49 @@ fn an_nginx_in_a_container_is_switched() {
     host.build("once more");
     host.done(&["deploy"]);
     assert_eq!(status_of(&host, "/"), Some(200));
+}
+
+/// What a switch runs is written to a shell that was opened before. One that has ended meanwhile is not waited for, and none outlives
+/// the agent.
+///
+/// Seen to fail with the shell never used, with none opened after a switch, and with one taken that has ended.
+#[test]
+fn a_shell_waits_in_a_container_that_has_one() {
+    let host = host();
+    let (nginx, file) = for_a_container(&host);
+    let container = Container::with_shell(&host, &nginx);
+    let name = &container.name;
+    let route = container.route(&host, &file, &format!("config = {:?}\n", nginx.config()));
+    configure(&host, &App::default(), &route);
+    host.done(&["deploy"]);
+    let since = docker(&["info", "--format", "{{.SystemTime}}"]);
+    loses_nothing(&host, &nginx);
+    let until_now = docker(&["info", "--format", "{{.SystemTime}}"]);
+    let of_name = format!("container={name}");
+    let events = docker(&["events", "--since", &since, "--until", &until_now, "--filter", &of_name]);
+    let opened = events.lines().filter(|line| line.contains("exec_create: sh ")).count();
+    assert_eq!(opened, 4, "for each of two switches one before it, and one for what may follow: {events}");
+    until("one waits", || (container.shells() == 1).then_some(()));
+    // The shell that was opened for a deployment goes in the middle of it.
+    let [begun, go] = ["begun", "go"].map(|name| host.root().join(name).display().to_string());
+    let waits = format!("touch {begun}; until test -e {go}; do sleep 0.02; done");
+    configure(
+        &host,
+        &App::default(),
+        &format!("{route}[service.sample.hooks]\nbefore_switch = [\"sh\", \"-c\", {waits:?}]\n"),
+    );
+    host.build("another");
+    let deploying = host.begin(&["deploy"]);
+    until("the hook runs", || Path::new(&begun).exists().then_some(()));
+    docker(&["restart", "--time", "1", name]);
+    until("nginx answers again", || (status_of(&host, "/") == Some(200)).then_some(()));
+    assert_eq!(container.shells(), 0);
+    std::fs::write(&go, "").unwrap();
+    deploying.wait().expect(0);
+    assert_eq!(host.live(), Some(4));
+    until("one waits again", || (container.shells() == 1).then_some(()));
+    kill(host.only(Role::Agent).expect("one agent"));
+    until("it went with the agent", || (container.shells() == 0).then_some(()));
 }
 
 #[test]
@@ -92,14 +135,24 @@ struct Container {
 }
 
 impl Container {
+    /// Of nothing but nginx.
     #[track_caller]
     fn run(host: &Host, nginx: &Nginx) -> Self {
+        Self::of(&image(host, "cutover-test/nginx-of-this-machine", &[]), host, nginx)
+    }
+
+    #[track_caller]
+    fn with_shell(host: &Host, nginx: &Nginx) -> Self {
+        Self::of(&image(host, "cutover-test/nginx-with-a-shell", &["sh"]), host, nginx)
+    }
+
+    #[track_caller]
+    fn of(image: &str, host: &Host, nginx: &Nginx) -> Self {
         end_what_the_dead_left();
         let name = format!("cutover-test-nginx-{}-{}", std::process::id(), host.address().port());
         let conf_d = format!("{}:/etc/nginx/conf.d", nginx.folder.join("conf.d").display());
         let folder = format!("{0}:{0}", nginx.folder.display());
         let label = format!("cutover.test={}", std::process::id());
-        let image = image(host);
         let config = nginx.config().display().to_string();
         docker(&[
             "run",
@@ -114,7 +167,7 @@ impl Container {
             &conf_d,
             "-v",
             &folder,
-            &image,
+            image,
             "nginx",
             "-c",
             &config,
@@ -125,6 +178,19 @@ impl Container {
         until("nginx runs in its container", || nginx.master());
         until("it answers", || status_of(host, "/"));
         container
+    }
+
+    /// The table of a route by way of it.
+    fn route(&self, host: &Host, file: &Path, more: &str) -> String {
+        let (name, url) = (&self.name, format!("http://{}/", host.address()));
+        format!(
+            "[service.sample.route.nginx]\nfile = {file:?}\ncontainer = {name:?}\nupstream = \"app\"\nurl = {url:?}\n{more}"
+        )
+    }
+
+    /// How many shells run in it.
+    fn shells(&self) -> usize {
+        docker(&["top", &self.name, "-eo", "pid,args"]).lines().filter(|line| line.ends_with(" sh")).count()
     }
 }
 
@@ -153,14 +219,13 @@ fn end_what_the_dead_left() {
     }
 }
 
-/// An image of nothing but nginx, its libraries and the folders that it wants.
-fn image(host: &Host) -> String {
-    const NAME: &str = "cutover-test/nginx-of-this-machine";
+/// An image of nothing but nginx, its libraries and the folders that it wants, and these programs of busybox.
+fn image(host: &Host, name: &str, programs: &[&str]) -> String {
     let linked = Command::new("ldd").arg("/usr/sbin/nginx").output().expect("nginx is installed");
     let linked = String::from_utf8(linked.stdout).unwrap();
     let libraries = linked.split_ascii_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from);
     let root = host.root().join("image");
-    for folder in ["etc/nginx/conf.d", "var/log/nginx", "var/lib/nginx", "run", "tmp", "usr/sbin"] {
+    for folder in ["bin", "etc/nginx/conf.d", "var/log/nginx", "var/lib/nginx", "run", "tmp", "usr/sbin"] {
         std::fs::create_dir_all(root.join(folder)).unwrap();
     }
     std::fs::write(root.join("etc/passwd"), "root:x:0:0::/:\n").unwrap();
@@ -170,11 +235,16 @@ fn image(host: &Host) -> String {
         std::fs::create_dir_all(to.parent().unwrap()).unwrap();
         std::fs::copy(&file, to).unwrap();
     }
+    let busybox = Command::new("sh").args(["-c", "command -v busybox"]).output().unwrap();
+    let busybox = String::from_utf8(busybox.stdout).unwrap();
+    for program in programs {
+        std::fs::copy(busybox.trim(), root.join("bin").join(program)).unwrap();
+    }
     let mut tar = Command::new("tar").arg("-C").arg(&root).args(["-c", "."]).stdout(Stdio::piped()).spawn().unwrap();
-    let import = Command::new("docker").args(["import", "-", NAME]).stdin(tar.stdout.take().unwrap()).output().unwrap();
+    let import = Command::new("docker").args(["import", "-", name]).stdin(tar.stdout.take().unwrap()).output().unwrap();
     assert!(tar.wait().unwrap().success() && import.status.success(), "{import:?}");
     std::fs::remove_dir_all(root).unwrap();
-    NAME.to_owned()
+    name.to_owned()
 }
 
 /// A real sshd of our own, with a key that is thrown away.

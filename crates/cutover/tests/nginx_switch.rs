@@ -215,8 +215,8 @@ fn a_canary_has_its_share_and_nothing_is_lost() {
     assert!(!nginx.read("app.conf").contains("weight"), "{}", nginx.read("app.conf"));
 }
 
-/// It passes every probe, and nginx passes on what it answers: only the access log tells. Meant to fail with the old release's lines
-/// counted for the new one, and without the log.
+/// It passes every probe, and nginx passes on what it answers: only the access log tells. Seen to fail without the log. Whose line
+/// is whose is a test of the log's own.
 #[test]
 fn a_release_that_answers_with_errors_is_found_in_the_access_log() {
     let host = host();

@@ -4,7 +4,7 @@ use cutover::agent::api::{InstanceStatus, ServiceStatus, Status, Story};
 use cutover::runtime::process::identity::ProcessId;
 use cutover_core::machine::{Duty, Event, Record};
 use cutover_core::plan::{Plan, Step};
-use cutover_core::table::{Mode, Table};
+use cutover_core::table::Table;
 use cutover_proxy::client::Client;
 
 use super::{Host, until};
@@ -96,7 +96,7 @@ impl Host {
     pub fn routed(&self) -> Vec<String> {
         let table = self.table().unwrap_or_default();
         let targets = table.services.iter().flat_map(|service| &service.targets);
-        let serving = targets.filter(|target| matches!(target.mode, Mode::Serving { .. }));
+        let serving = targets.filter(|target| target.serves());
         let mut names: Vec<String> = serving.map(|target| target.instance.to_string()).collect();
         names.sort();
         names

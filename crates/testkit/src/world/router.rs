@@ -42,7 +42,7 @@ impl SimRouter {
     pub fn serving(&self, service: &ServiceName) -> Vec<InstanceId> {
         let service = self.table.services.iter().find(|found| found.name == *service);
         let targets = service.into_iter().flat_map(|service| &service.targets);
-        targets.filter(|t| matches!(t.mode, Mode::Serving { .. })).map(|t| t.instance.clone()).collect()
+        targets.filter(|t| t.serves()).map(|t| t.instance.clone()).collect()
     }
 }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use cutover_core::InstanceId;
 use cutover_core::stats::TargetStats;
-use cutover_core::table::{Mode, Target};
+use cutover_core::table::Target;
 use tokio::time::Instant;
 
 use super::front::{Front, InForce};
@@ -26,10 +26,12 @@ use crate::engine::port::Runtime;
 /// How long what an instance has in hand counts as requests once it gets nothing new.
 const REQUESTS_FOR: Duration = Duration::from_secs(5);
 
-/// What has streams is looked at again after a tenth of the time for which it has had them, and after so long at most. A look costs milliseconds, for
-/// the kernel goes through all connections of the machine, and of those that wait for their streams there may be many.
-const STREAMS_PAUSE: u32 = 10;
+/// What has something in hand is looked at again after a tenth of the time for which it has got nothing new, and after so long at most; what
+/// serves, where nothing depends on the number, after a second. A look costs milliseconds, for the kernel goes through all connections of the
+/// machine; and whoever waits for one instance asks for all, of which there may be many.
+const PAUSE_SHARE: u32 = 10;
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+const SERVING_PAUSE: Duration = Duration::from_secs(1);
 
 /// How often the old workers are looked at, in turns of the place's own pause.
 const WORKER_PAUSES: u32 = 5;
@@ -37,11 +39,15 @@ const WORKER_PAUSES: u32 = 5;
 /// What the counting needs to remember.
 #[derive(Default)]
 pub(super) struct Counting {
+    /// One looks at a time. Those who ask meanwhile get what that one saw.
+    looking: tokio::sync::Mutex<()>,
     inner: Mutex<Inner>,
 }
 
 #[derive(Default)]
 struct Inner {
+    /// Those who serve, and what they were seen to have in hand.
+    serving: BTreeMap<InstanceId, Seen>,
     /// Those who get nothing new.
     out: BTreeMap<InstanceId, Out>,
     /// The workers of before the last switch, and when they were last looked at.
@@ -53,8 +59,21 @@ struct Inner {
 #[derive(Clone, Copy)]
 struct Out {
     since: Instant,
-    /// When it was looked at for its streams, and how many it had.
-    streams: Option<(Instant, u64)>,
+    seen: Option<Seen>,
+}
+
+impl Out {
+    /// What it has in hand counts as this.
+    fn stats(&self, instance: &InstanceId, in_hand: u64) -> TargetStats {
+        if self.since.elapsed() < REQUESTS_FOR { stats(instance, in_hand, 0) } else { stats(instance, 0, in_hand) }
+    }
+}
+
+/// How much was in hand, and when that was seen.
+#[derive(Clone, Copy)]
+struct Seen {
+    at: Instant,
+    count: u64,
 }
 
 impl Counting {
@@ -65,27 +84,38 @@ impl Counting {
     /// nginx has acknowledged a state. `old` are the workers of before, if it took a reload.
     pub(super) fn acknowledged(&self, state: &InForce, old: Option<Vec<u32>>) {
         let mut inner = self.inner();
-        let new = Out { since: Instant::now(), streams: None };
+        let new = Out { since: Instant::now(), seen: None };
         let known = |id: &InstanceId| inner.out.get(id).copied().unwrap_or(new);
         inner.out = state.others.iter().map(|s| (s.instance.clone(), known(&s.instance))).collect();
+        inner.serving.clear();
         if let Some(old) = old {
             inner.old.extend(old);
             inner.looked = None;
         }
     }
 
-    fn saw_streams(&self, instance: &InstanceId, count: u64) {
-        if let Some(out) = self.inner().out.get_mut(instance) {
-            out.streams = Some((Instant::now(), count));
+    fn saw(&self, target: &Target, count: u64) {
+        let seen = Seen { at: Instant::now(), count };
+        let mut inner = self.inner();
+        if target.serves() {
+            inner.serving.insert(target.instance.clone(), seen);
+        } else if let Some(out) = inner.out.get_mut(&target.instance) {
+            out.seen = Some(seen);
         }
     }
 
-    /// The streams of one that gets nothing new, if it had some a short while ago. That one has none is always looked at.
-    fn streams_of(&self, instance: &InstanceId) -> Option<u64> {
-        let Out { since, streams } = *self.inner().out.get(instance)?;
-        let (seen, streams) = streams?;
-        let pause = (since.elapsed() / STREAMS_PAUSE).min(LONGEST_PAUSE);
-        (streams > 0 && seen.elapsed() < pause).then_some(streams)
+    /// What was seen a short while ago. That one who gets nothing new has nothing in hand is always looked at.
+    fn remembered(&self, target: &Target) -> Option<TargetStats> {
+        let inner = self.inner();
+        let instance = &target.instance;
+        if target.serves() {
+            let seen = inner.serving.get(instance).filter(|seen| seen.at.elapsed() < SERVING_PAUSE)?;
+            return Some(stats(instance, seen.count, 0));
+        }
+        let out = inner.out.get(instance)?;
+        let pause = (out.since.elapsed() / PAUSE_SHARE).min(LONGEST_PAUSE);
+        let seen = out.seen.filter(|seen| seen.count > 0 && seen.at.elapsed() < pause)?;
+        Some(out.stats(instance, seen.count))
     }
 }
 
@@ -96,38 +126,38 @@ impl Front {
         let answered = self.answered(&self.who(targets)).await;
         for target in targets {
             let Answered { served, errors } = answered.get(&target.instance).copied().unwrap_or_default();
-            if let Some(streams) = self.counting.streams_of(&target.instance) {
-                counted.push(TargetStats { served, errors, ..stats(&target.instance, 0, streams) });
-                continue;
-            }
-            let connections = connections(&target.instance, runtime).await;
-            let in_hand = match target.mode {
-                Mode::Serving { .. } => match connections {
-                    Connections::Open(count) => stats(&target.instance, count, 0),
-                    Connections::Ended | Connections::Unknown => stats(&target.instance, 0, 0),
-                },
-                _ => self.drained(&target.instance, connections).await,
+            let in_hand = match self.counting.remembered(target) {
+                Some(in_hand) => in_hand,
+                None => self.look_at(target, runtime).await,
             };
             counted.push(TargetStats { served, errors, ..in_hand });
         }
         counted
     }
 
-    /// Whatever an old worker may yet pass on, nobody who has ended gets it.
-    async fn drained(&self, instance: &InstanceId, connections: Connections) -> TargetStats {
+    async fn look_at(&self, target: &Target, runtime: &dyn Runtime) -> TargetStats {
+        let _alone = self.counting.looking.lock().await;
+        if let Some(in_hand) = self.counting.remembered(target) {
+            return in_hand;
+        }
+        let instance = &target.instance;
+        let connections = connections(instance, runtime).await;
+        if target.serves() {
+            let count = if let Connections::Open(count) = connections { count } else { 0 };
+            self.counting.saw(target, count);
+            return stats(instance, count, 0);
+        }
         let connections = match connections {
+            // Whatever an old worker may yet pass on, nobody who has ended gets it.
             Connections::Ended => return stats(instance, 0, 0),
             Connections::Open(count) => Some(count),
             Connections::Unknown => None,
         };
         let out = self.counting.inner().out.get(instance).copied();
-        let Some(Out { since, .. }) = out else { return stats(instance, connections.unwrap_or(0).max(1), 0) };
+        let Some(out) = out else { return stats(instance, connections.unwrap_or(0).max(1), 0) };
         let in_hand = connections.unwrap_or(1) + self.old_workers().await;
-        if since.elapsed() < REQUESTS_FOR {
-            return stats(instance, in_hand, 0);
-        }
-        self.counting.saw_streams(instance, in_hand);
-        stats(instance, 0, in_hand)
+        self.counting.saw(target, in_hand);
+        out.stats(instance, in_hand)
     }
 
     /// How many workers of before the last switch have not ended. Remembered for a moment: a place may be far away.
@@ -191,39 +221,103 @@ fn stats(instance: &InstanceId, in_flight: u64, streams: u64) -> TargetStats {
 
 #[cfg(test)]
 mod tests {
+    use cutover_core::table::{Mode, Protocol};
+
     use super::super::render::Server;
     use super::*;
 
-    /// Seen to fail without the limit on the pause, and with
-    /// none remembered as some are.
+    struct Bench {
+        counting: Counting,
+        target: Target,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let target = Target {
+                instance: "web.r1.i1".parse().unwrap(),
+                address: ([127, 0, 0, 1], 1).into(),
+                mode: Mode::Draining,
+                protocol: Protocol::default(),
+                tls: None,
+                socket: None,
+            };
+            Self { counting: Counting::default(), target }
+        }
+
+        fn becomes(&mut self, mode: Mode) {
+            self.target.mode = mode;
+            let server = Server { instance: self.target.instance.clone(), address: self.target.address, weight: 1 };
+            let (servers, others) = if self.target.serves() { (vec![server], vec![]) } else { (vec![], vec![server]) };
+            self.counting.acknowledged(&InForce { servers, others }, None);
+        }
+
+        /// What is remembered as requests and as streams.
+        fn remembered(&self) -> Option<(u64, u64)> {
+            self.counting.remembered(&self.target).map(|stats| (stats.in_flight, stats.streams))
+        }
+
+        fn saw(&self, count: u64) {
+            self.counting.saw(&self.target, count);
+        }
+    }
+
+    async fn after(milliseconds: u64) {
+        tokio::time::advance(Duration::from_millis(milliseconds)).await;
+    }
+
+    const SERVES: Mode = Mode::Serving { weight: 1 };
+
+    /// Seen to fail without the limit on the pause, without a pause, and with none remembered as some are.
     #[tokio::test(start_paused = true)]
-    async fn who_has_had_streams_for_long_is_looked_at_less_often() {
-        let instance: InstanceId = "web.r1.i1".parse().unwrap();
-        let server = Server { instance: instance.clone(), address: ([127, 0, 0, 1], 1).into(), weight: 1 };
-        let (with, without) = (vec![server], Vec::new());
-        let counting = Counting::default();
-        let state = |servers: &Vec<Server>, others: &Vec<Server>| {
-            counting.acknowledged(&InForce { servers: servers.clone(), others: others.clone() }, None);
-        };
-        let after = |seconds| tokio::time::advance(Duration::from_secs(seconds));
-        state(&without, &with);
+    async fn who_has_been_out_for_long_is_looked_at_less_often() {
+        let mut bench = Bench::new();
+        bench.becomes(Mode::Draining);
+        after(1_000).await;
+        assert_eq!(bench.remembered(), None, "nobody has looked");
+        bench.saw(3);
+        after(90).await;
+        assert_eq!(bench.remembered(), Some((3, 0)), "as requests at first");
+        after(30).await;
+        assert_eq!(bench.remembered(), None, "for a tenth of the time");
+        after(50_000).await;
+        bench.saw(3);
+        after(4_000).await;
+        assert_eq!(bench.remembered(), Some((0, 3)), "as streams from then on");
+        after(2_000).await;
+        assert_eq!(bench.remembered(), None);
+        after(10_000_000).await;
+        bench.saw(0);
+        assert_eq!(bench.remembered(), None, "that there are none is looked at again");
+        bench.saw(1);
+        after(11_000).await;
+        assert_eq!(bench.remembered(), None, "no pause is longer");
+    }
+
+    /// Seen to fail with what serves remembered for ten seconds, with nothing forgotten at a switch, and with what was seen of one that
+    /// served taken for one that is out.
+    #[tokio::test(start_paused = true)]
+    async fn nothing_seen_of_one_that_served_counts_once_it_is_out() {
+        let mut bench = Bench::new();
+        bench.becomes(SERVES);
+        bench.saw(0);
+        after(900).await;
+        assert_eq!(bench.remembered(), Some((0, 0)), "nothing depends on it");
+        after(200).await;
+        assert_eq!(bench.remembered(), None);
+        bench.saw(0);
+        bench.target.mode = Mode::Draining;
+        assert_eq!(bench.remembered(), None, "set to drain, and not yet acknowledged");
+        bench.becomes(Mode::Draining);
+        bench.becomes(SERVES);
+        assert_eq!(bench.remembered(), None, "what was seen before is forgotten");
+        bench.becomes(Mode::Draining);
+        after(1_000).await;
+        assert_eq!(bench.remembered(), None);
+        bench.saw(1);
+        bench.becomes(SERVES);
+        assert_eq!(bench.remembered(), None, "it serves again");
+        bench.becomes(Mode::Draining);
         after(50).await;
-        assert_eq!(counting.streams_of(&instance), None, "nobody has looked");
-        counting.saw_streams(&instance, 3);
-        after(4).await;
-        assert_eq!(counting.streams_of(&instance), Some(3));
-        after(2).await;
-        assert_eq!(counting.streams_of(&instance), None, "for a tenth of the time");
-        after(10_000).await;
-        counting.saw_streams(&instance, 0);
-        assert_eq!(counting.streams_of(&instance), None, "that there are none is looked at again");
-        counting.saw_streams(&instance, 1);
-        after(11).await;
-        assert_eq!(counting.streams_of(&instance), None, "no pause is longer");
-        counting.saw_streams(&instance, 1);
-        state(&with, &without);
-        state(&without, &with);
-        after(1).await;
-        assert_eq!(counting.streams_of(&instance), None, "it has served in between");
+        assert_eq!(bench.remembered(), None, "it has served in between");
     }
 }

@@ -77,9 +77,8 @@ impl Front {
     /// Those who may have answered, by the addresses that nginx knows them by.
     pub(super) fn who(&self, targets: &[Target]) -> Who {
         let address = |target: &Target| address(&self.route, target);
-        let serves = |target: &&Target| matches!(target.mode, Mode::Serving { .. });
-        let releases: BTreeSet<_> = targets.iter().filter(serves).map(Target::release).collect();
-        let one = targets.iter().find(serves).filter(|_| releases.len() == 1);
+        let releases: BTreeSet<_> = targets.iter().filter(|target| target.serves()).map(Target::release).collect();
+        let one = targets.iter().find(|target| target.serves()).filter(|_| releases.len() == 1);
         Who {
             addresses: targets.iter().map(|target| (address(target), target.instance.clone())).collect(),
             alone: one.map(|target| target.instance.clone()),
@@ -110,9 +109,8 @@ pub(super) fn serving(front: &TableFront) -> BTreeSet<&cutover_core::InstanceId>
 /// Those who get traffic: the ones that serve and are up. If none of them is up, all that serve: there is nobody else to send
 /// to, and a reload for a crash, and another for its end, would cost more than it gives.
 fn split(route: &NginxRoute, serving: &BTreeSet<&cutover_core::InstanceId>, service: &Service) -> InForce {
-    let is_up = |target: &&Target| matches!(target.mode, Mode::Serving { .. });
-    let any_up = service.targets.iter().any(|target| is_up(&target));
-    let gets = |target: &&Target| if any_up { is_up(target) } else { serving.contains(&target.instance) };
+    let any_up = service.targets.iter().any(Target::serves);
+    let gets = |target: &&Target| if any_up { target.serves() } else { serving.contains(&target.instance) };
     let server = |target: &Target| Server {
         instance: target.instance.clone(),
         address: address(route, target),

@@ -66,14 +66,16 @@ impl Nginx {
     /// Whether a switch could be made by this route.
     pub async fn can_route(&self, route: &NginxRoute) -> Result<(), Failure> {
         let nobody = ServiceName::new("preflight").map_err(|error| Failure::because("no name", &error))?;
-        self.make_ssh_folder();
-        Front::new(&nobody, route, &self.records).check().await
+        Front::new(&nobody, route, &self.records).check().await?;
+        if let Some(front) = self.known(route) {
+            front.place.expect_turn().await;
+        }
+        Ok(())
     }
 
     /// Puts in force what a table says about one service.
     pub async fn publish(&self, name: &ServiceName, table: &Table) -> Result<(), RouterError> {
         let Some(service) = table.services.iter().find(|service| service.name == *name) else { return Ok(()) };
-        self.make_ssh_folder();
         let wanted = table.fronts.iter().find(|front| front.service == *name);
         let current = wanted.map(|wanted| (wanted, self.front(name, &wanted.nginx)));
         if let Some((wanted, front)) = &current {
@@ -203,13 +205,6 @@ impl Nginx {
         let front = Arc::new(Front::new(service, route, &self.records));
         fronts.push(front.clone());
         front
-    }
-
-    fn make_ssh_folder(&self) {
-        use std::os::unix::fs::DirBuilderExt;
-        let folder = self.records.folder().join("ssh");
-        // Without it ssh only makes a connection for each command.
-        let _ = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
     }
 }
 

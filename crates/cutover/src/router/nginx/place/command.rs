@@ -1,11 +1,12 @@
 //! Runs a command, and takes what it prints. It can neither ask nor hang.
 
-use std::io::{Read, Seek};
+use std::fs::File;
+use std::io::{self, Read, Seek};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 /// How long a command may take. nginx looks names up while it tests its configuration, and may wait for a slow name server.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -30,31 +31,53 @@ impl Output {
     }
 }
 
-/// Runs it with this input. Its standard error goes to a file: a child that goes on in the background (as ssh's does) would
-/// keep a pipe open.
-pub(super) async fn run(words: &[String], input: &[u8]) -> std::io::Result<Output> {
-    let (program, arguments) = words.split_first().ok_or_else(|| std::io::Error::other("the command is empty"))?;
-    let mut errors = tempfile::tempfile()?;
+/// A command that was begun.
+#[derive(Debug)]
+pub(super) struct Running {
+    child: Child,
+    errors: File,
+}
+
+/// Runs it with this input.
+pub(super) async fn run(words: &[String], input: &[u8]) -> io::Result<Output> {
+    begin(words)?.finish(input).await
+}
+
+/// Begins it. Its standard error goes to a file: a child that goes on in the background (as ssh's does) would keep a pipe open.
+pub(super) fn begin(words: &[String]) -> io::Result<Running> {
+    let (program, arguments) = words.split_first().ok_or_else(|| io::Error::other("the command is empty"))?;
+    let errors = tempfile::tempfile()?;
     let mut command = Command::new(program);
     command.args(arguments).kill_on_drop(true);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors.try_clone()?);
-    let mut child = command.spawn()?;
-    let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
-    let talk = async {
-        if let Some(mut stdin) = stdin {
-            // One that does not read its input may close it.
-            let _ = stdin.write_all(input).await;
-        }
-        let mut printed = Vec::new();
-        if let Some(mut stdout) = stdout {
-            stdout.read_to_end(&mut printed).await?;
-        }
-        Ok::<_, std::io::Error>((child.wait().await?, printed))
-    };
-    let told = tokio::time::timeout(PATIENCE, talk).await;
-    let (status, stdout) = told.map_err(|_| std::io::Error::other(format!("no end within {PATIENCE:?}")))??;
-    let mut said = Vec::new();
-    errors.rewind()?;
-    errors.read_to_end(&mut said)?;
-    Ok(Output { status, stdout, stderr: String::from_utf8_lossy(&said).into_owned() })
+    Ok(Running { child: command.spawn()?, errors })
+}
+
+impl Running {
+    /// Whether it waits, or works.
+    pub(super) fn goes_on(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Gives it this input, and waits for its end.
+    pub(super) async fn finish(mut self, input: &[u8]) -> io::Result<Output> {
+        let (stdin, stdout) = (self.child.stdin.take(), self.child.stdout.take());
+        let talk = async {
+            if let Some(mut stdin) = stdin {
+                // One that does not read its input may close it.
+                let _ = stdin.write_all(input).await;
+            }
+            let mut printed = Vec::new();
+            if let Some(mut stdout) = stdout {
+                stdout.read_to_end(&mut printed).await?;
+            }
+            Ok::<_, io::Error>((self.child.wait().await?, printed))
+        };
+        let told = tokio::time::timeout(PATIENCE, talk).await;
+        let (status, stdout) = told.map_err(|_| io::Error::other(format!("no end within {PATIENCE:?}")))??;
+        let mut said = Vec::new();
+        self.errors.rewind()?;
+        self.errors.read_to_end(&mut said)?;
+        Ok(Output { status, stdout, stderr: String::from_utf8_lossy(&said).into_owned() })
+    }
 }

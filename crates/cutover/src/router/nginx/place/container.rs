@@ -2,27 +2,35 @@
 //!
 //! The engine is spoken to by its own command, so that its contexts, `DOCKER_HOST` and logins count as they do for people. Each command costs a tenth of
 //! a second, in the middle of a switch; so a container that runs on this host is remembered while its first process lives, and its processes
-//! are read from `/proc`.
+//! are read from `/proc`. And a shell is opened in it before it is needed: what a switch runs is only written to it.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use serde::Deserialize;
 
-use super::command::{self, Output};
-use super::{Host, Place, PlaceError, Process, Turn, process, shell};
+use super::command::{self, Output, Running};
+use super::{Host, KEPT, Place, PlaceError, Process, Turn, process, shell};
 use crate::runtime::process::identity::ProcessId;
 
-/// How a script ends whose first command failed. Neither nginx nor a shell ends so by itself.
-const FIRST_FAILED: i32 = 113;
+const SHELL: &str = "sh";
 
 /// A container, by its name or by `project/service`.
 #[derive(Debug)]
 pub struct Container {
     name: String,
     known: Mutex<Option<Known>>,
+    shell: Arc<Mutex<Option<Shell>>>,
+}
+
+/// A shell that waits in a container for what it is to run.
+#[derive(Debug)]
+struct Shell {
+    container: String,
+    opened: Instant,
+    running: Running,
 }
 
 /// A container that runs on this host.
@@ -43,13 +51,12 @@ struct Mount {
 impl Container {
     /// The container of this name.
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), known: Mutex::new(None) }
+        Self { name: name.to_owned(), known: Mutex::new(None), shell: Arc::default() }
     }
 
     async fn docker(&self, words: &[&str]) -> Result<Output, PlaceError> {
-        let words: Vec<String> = std::iter::once("docker").chain(words.iter().copied()).map(str::to_owned).collect();
-        let failed = |why: String| PlaceError::Unreachable { place: self.name(), why, hint: None };
-        command::run(&words, &[]).await.map_err(|error| failed(format!("`docker {}`: {error}", words[1])))
+        let done = command::run(&docker(words), &[]).await;
+        done.map_err(|error| self.unreachable(&format!("`docker {}`: {error}", words[0])))
     }
 
     async fn ask(&self, words: &[&str]) -> Result<String, PlaceError> {
@@ -107,6 +114,55 @@ impl Container {
         }
     }
 
+    /// Opens a shell in it, for later.
+    fn open_shell(&self, container: String) {
+        let Ok(running) = command::begin(&shell_in(&container)) else { return };
+        let opened = Instant::now();
+        let former = self.shell().replace(Shell { container, opened, running });
+        let shell = Arc::downgrade(&self.shell);
+        tokio::spawn(async move {
+            let_go(former).await;
+            tokio::time::sleep(KEPT).await;
+            let Some(shell) = shell.upgrade() else { return };
+            let unused = shell.lock().unwrap_or_else(PoisonError::into_inner).take_if(|shell| shell.opened == opened);
+            let_go(unused).await;
+        });
+    }
+
+    /// What a shell inside says to this.
+    async fn by_shell(&self, script: &str) -> Result<Output, PlaceError> {
+        let container = self.container().await?;
+        let waits = |shell: &mut Shell| shell.container == container && shell.running.goes_on();
+        let opened = self.shell().take_if(waits).map(|shell| shell.running);
+        let done =
+            async { opened.map_or_else(|| command::begin(&shell_in(&container)), Ok)?.finish(script.as_bytes()).await };
+        let output = done.await.map_err(|error| self.unreachable(&format!("`docker exec`: {error}")))?;
+        let output = self.reached(&container, output).await?;
+        if !is_missing(&output, SHELL) {
+            // What was switched may be switched on, or back.
+            self.open_shell(container);
+        }
+        Ok(output)
+    }
+
+    fn shell(&self) -> MutexGuard<'_, Option<Shell>> {
+        self.shell.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a command inside said, unless it is the engine that speaks.
+    async fn reached(&self, container: &str, mut output: Output) -> Result<Output, PlaceError> {
+        if matches!(output.status.code(), Some(126 | 127)) && output.stderr.trim().is_empty() {
+            // That the program could not be run is told on the other stream by some versions.
+            output.stderr = String::from_utf8_lossy(&output.stdout).into_owned();
+        }
+        let refused = ["Error response from daemon", "Error: No such", "Cannot connect", "permission denied while"];
+        if refused.iter().any(|sign| output.stderr.contains(sign)) {
+            let why = self.ask(&["inspect", container]).await.err();
+            return Err(why.unwrap_or_else(|| self.unreachable(&output.said())));
+        }
+        Ok(output)
+    }
+
     fn unreachable(&self, why: &str) -> PlaceError {
         PlaceError::Unreachable { place: self.name(), why: why.to_owned(), hint: None }
     }
@@ -140,29 +196,21 @@ impl Place for Container {
     async fn run(&self, words: &[String]) -> Result<Output, PlaceError> {
         let container = self.container().await?;
         let words: Vec<&str> = ["exec", &container].into_iter().chain(words.iter().map(String::as_str)).collect();
-        let mut output = self.docker(&words).await?;
-        if matches!(output.status.code(), Some(126 | 127)) && output.stderr.trim().is_empty() {
-            // That the program could not be run is told on the other stream by some versions.
-            output.stderr = String::from_utf8_lossy(&output.stdout).into_owned();
-        }
-        let refused = ["Error response from daemon", "Error: No such", "Cannot connect", "permission denied while"];
-        if refused.iter().any(|sign| output.stderr.contains(sign)) {
-            return Err(self
-                .ask(&["inspect", &container])
-                .await
-                .err()
-                .unwrap_or_else(|| self.unreachable(&output.said())));
-        }
-        Ok(output)
+        let output = self.docker(&words).await?;
+        self.reached(&container, output).await
     }
 
     /// By one command of the engine, where the container has a shell.
     async fn in_turn(&self, first: &[String], then: &[String]) -> Turn {
-        let script = format!("{} || exit {FIRST_FAILED}; {}", shell::line(first), shell::line(then));
-        match self.run(&["sh".to_owned(), "-c".to_owned(), script]).await {
-            Ok(output) if is_missing(&output, "sh") => self.one_by_one(first, then).await,
-            Ok(output) if output.status.code() == Some(FIRST_FAILED) => Turn::First(Ok(output)),
-            done => Turn::Both(done),
+        match self.by_shell(&shell::in_turn(first, then)).await {
+            Ok(output) if is_missing(&output, SHELL) => self.one_by_one(first, then).await,
+            done => shell::turn(done),
+        }
+    }
+
+    async fn expect_turn(&self) {
+        if let Ok(container) = self.container().await {
+            self.open_shell(container);
         }
     }
 
@@ -196,6 +244,22 @@ impl Place for Container {
     }
 }
 
+/// The command for a shell in a container that does what it reads.
+fn shell_in(container: &str) -> Vec<String> {
+    docker(&["exec", "-i", container, SHELL])
+}
+
+fn docker(words: &[&str]) -> Vec<String> {
+    std::iter::once("docker").chain(words.iter().copied()).map(str::to_owned).collect()
+}
+
+/// It ends by itself when it has nothing more to read.
+async fn let_go(shell: Option<Shell>) {
+    if let Some(shell) = shell {
+        let _ = shell.running.finish(&[]).await;
+    }
+}
+
 /// Whether there is no such program in the container.
 fn is_missing(output: &Output, program: &str) -> bool {
     matches!(output.status.code(), Some(126 | 127)) && output.stderr.contains(&format!("exec: \"{program}\""))
@@ -203,9 +267,7 @@ fn is_missing(output: &Output, program: &str) -> bool {
 
 /// The process, if it is the container's: where the engine counts in other numbers than we, another process has that one.
 fn seen(id: &str, pid: i32) -> Option<Known> {
-    let first = ProcessId::of(pid)?;
-    let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
-    groups.contains(id).then(|| Known { id: id.to_owned(), first })
+    ProcessId::in_group(pid, id).map(|first| Known { id: id.to_owned(), first })
 }
 
 /// The path inside of a file of the host: by the mount whose source holds it most closely.

@@ -10,6 +10,7 @@ mod shell;
 mod ssh;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use cutover_core::Failure;
@@ -20,6 +21,9 @@ pub use container::Container;
 pub use host::Host;
 pub use process::{Process, Role};
 pub use ssh::Ssh;
+
+/// How long what takes time to open stays open: a connection to another host, a shell in a container. A switch is likely to follow another.
+const KEPT: Duration = Duration::from_secs(120);
 
 /// A machine or container that an nginx runs in.
 #[async_trait]
@@ -55,6 +59,9 @@ pub trait Place: Send + Sync {
         }
     }
 
+    /// Two such commands are likely soon: what takes time beforehand may be done now.
+    async fn expect_turn(&self) {}
+
     /// The nginx processes that can be seen there.
     async fn processes(&self) -> Result<Vec<Process>, PlaceError>;
 
@@ -67,7 +74,7 @@ pub trait Place: Send + Sync {
     }
 
     /// How long to wait between two looks at the processes.
-    fn look_again(&self) -> std::time::Duration;
+    fn look_again(&self) -> Duration;
 }
 
 /// How two commands went of which the second follows the first.

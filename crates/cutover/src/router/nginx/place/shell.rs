@@ -1,5 +1,11 @@
 //! Words for a shell at another place.
 
+use super::command::Output;
+use super::{PlaceError, Turn};
+
+/// How a script ends whose first command failed. Neither nginx nor a shell ends so by itself.
+const FIRST_FAILED: i32 = 113;
+
 /// A word that a shell takes as it is.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
@@ -12,6 +18,19 @@ fn quoted(word: &str) -> String {
 /// A command as a shell takes it.
 pub(super) fn line(words: &[String]) -> String {
     words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// A script of two commands, of which the second follows the first.
+pub(super) fn in_turn(first: &[String], then: &[String]) -> String {
+    format!("{{ {} || exit {FIRST_FAILED}; {}; }} </dev/null\n", line(first), line(then))
+}
+
+/// How such a script went.
+pub(super) fn turn(done: Result<Output, PlaceError>) -> Turn {
+    match done {
+        Ok(output) if output.status.code() == Some(FIRST_FAILED) => Turn::First(Ok(output)),
+        done => Turn::Both(done),
+    }
 }
 
 #[cfg(test)]

@@ -1,14 +1,18 @@
 //! Another host, by the user's own `ssh`: its configuration, keys and agent count as they do for people.
 //!
-//! It never asks (`BatchMode`), has time limits, and keeps one connection for all commands of a switch (`ControlMaster`).
+//! It never asks (`BatchMode`), has time limits, and keeps one connection for all commands of a switch (`ControlMaster`): to make one takes
+//! longer than what is said by it.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::super::record::digest;
 use super::command::{self, Output};
-use super::{Place, PlaceError, Process, cure, process, shell};
+use super::{KEPT, Place, PlaceError, Process, Turn, cure, process, shell};
 
 /// The longest path of a Unix socket is 107 bytes; ssh adds a hash of 40 and a suffix of 17.
 const LONGEST_FOLDER: usize = 48;
@@ -41,7 +45,8 @@ pub struct Ssh {
 impl Ssh {
     /// The host that ssh reaches by this destination. `sockets` is a folder of ours for the connections that are kept.
     pub fn new(destination: &str, options: &[String], sockets: &Path) -> Self {
-        Self { destination: destination.to_owned(), options: options.to_vec(), sockets: sockets.to_owned() }
+        let (destination, options) = (destination.to_owned(), options.to_vec());
+        Self { destination, options, sockets: short(sockets.to_owned()) }
     }
 
     fn words(&self, remote: &[String]) -> Vec<String> {
@@ -52,10 +57,11 @@ impl Ssh {
         default("ConnectTimeout=10".to_owned());
         default("ServerAliveInterval=5".to_owned());
         default("ServerAliveCountMax=3".to_owned());
-        if self.sockets.as_os_str().len() <= LONGEST_FOLDER {
+        // Without it ssh only makes a connection for each command.
+        if is_ours_alone(&self.sockets) {
             default("ControlMaster=auto".to_owned());
             default(format!("ControlPath={}/%C", self.sockets.display()));
-            default("ControlPersist=15".to_owned());
+            default(format!("ControlPersist={}", KEPT.as_secs()));
         }
         words.extend(["--".to_owned(), self.destination.clone()]);
         words.push(shell::line(remote));
@@ -71,6 +77,12 @@ impl Ssh {
 
     fn hint(&self) -> Option<String> {
         Some(format!("`ssh -o BatchMode=yes {} true` must work for the user that the agent runs as", self.destination))
+    }
+
+    async fn in_shell(&self, script: &str) -> Result<Output, PlaceError> {
+        // Commands of administrators are not in everybody's path.
+        let script = format!("PATH=$PATH:/usr/sbin:/sbin:/usr/local/sbin; export PATH; {script}");
+        self.there(&["sh".to_owned(), "-c".to_owned(), script], &[]).await
     }
 
     async fn script(&self, script: &str, path: &Path, input: &[u8]) -> Result<Output, PlaceError> {
@@ -123,11 +135,11 @@ impl Place for Ssh {
     }
 
     async fn run(&self, words: &[String]) -> Result<Output, PlaceError> {
-        // Commands of administrators are not in everybody's path.
-        let path = r#"PATH=$PATH:/usr/sbin:/sbin:/usr/local/sbin; export PATH; exec "$@""#;
-        let with_path = ["sh", "-c", path, "sh"].map(str::to_owned);
-        let words: Vec<String> = with_path.into_iter().chain(words.iter().cloned()).collect();
-        self.there(&words, &[]).await
+        self.in_shell(&format!("exec {}", shell::line(words))).await
+    }
+
+    async fn in_turn(&self, first: &[String], then: &[String]) -> Turn {
+        shell::turn(self.in_shell(&shell::in_turn(first, then)).await)
     }
 
     async fn processes(&self) -> Result<Vec<Process>, PlaceError> {
@@ -144,19 +156,65 @@ impl Place for Ssh {
     }
 
     fn look_again(&self) -> Duration {
-        Duration::from_millis(100)
+        Duration::from_millis(25)
     }
+}
+
+/// A folder of its own elsewhere, always the same one, if the path would be too long for sockets.
+fn short(folder: PathBuf) -> PathBuf {
+    if folder.as_os_str().len() <= LONGEST_FOLDER {
+        return folder;
+    }
+    Path::new("/tmp").join(format!("cutover-ssh-{:.12}", digest(folder.as_os_str().as_encoded_bytes())))
+}
+
+/// Makes the folder. Whoever may write in it could speak by our connections.
+fn is_ours_alone(folder: &Path) -> bool {
+    let _ = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    let Ok(found) = folder.symlink_metadata() else { return false };
+    found.is_dir() && found.uid() == rustix::process::geteuid().as_raw() && found.mode() & 0o077 == 0
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
+
+    fn private_folder() -> tempfile::TempDir {
+        let private = std::fs::Permissions::from_mode(0o700);
+        tempfile::Builder::new().permissions(private).tempdir_in("/tmp").unwrap()
+    }
 
     #[test]
     fn the_users_options_come_before_our_defaults_and_behind_what_must_hold() {
-        let ssh = Ssh::new("deploy@web1", &["-p".to_owned(), "2222".to_owned()], Path::new("/run/c"));
+        let folder = private_folder();
+        let ssh = Ssh::new("deploy@web1", &["-p".to_owned(), "2222".to_owned()], folder.path());
         let words = ssh.words(&["nginx".to_owned(), "-s".to_owned(), "re load".to_owned()]).join(" ");
         assert!(words.starts_with("ssh -T -o BatchMode=yes -p 2222 -o ConnectTimeout=10"), "{words}");
-        assert!(words.ends_with("-o ControlPath=/run/c/%C -o ControlPersist=15 -- deploy@web1 nginx -s 're load'"));
+        let end = format!(
+            "-o ControlPath={}/%C -o ControlPersist=120 -- deploy@web1 nginx -s 're load'",
+            folder.path().display()
+        );
+        assert!(words.ends_with(&end), "{words}");
+    }
+
+    /// Seen to fail with the folder taken as it is however long, with the folder's mode not looked at, and with a link followed.
+    #[test]
+    fn a_connection_is_kept_only_in_a_folder_of_ours_whose_sockets_have_room() {
+        let root = private_folder();
+        let keeps = |ssh: &Ssh| ssh.words(&[]).iter().any(|word| word.starts_with("ControlPath="));
+        let long = root.path().join("x".repeat(40)).join("ssh");
+        let ssh = Ssh::new("web1", &[], &long);
+        assert!(keeps(&ssh), "a state directory may lie deep");
+        assert!(ssh.sockets.as_os_str().len() <= LONGEST_FOLDER);
+        assert_eq!(ssh.sockets, Ssh::new("web1", &[], &long).sockets, "the next agent finds the connection");
+        assert_ne!(ssh.sockets, Ssh::new("web1", &[], &long.join("other")).sockets);
+        std::fs::set_permissions(&ssh.sockets, std::fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(!keeps(&ssh), "anybody may write there");
+        std::fs::remove_dir(&ssh.sockets).unwrap();
+        std::os::unix::fs::symlink(root.path(), &ssh.sockets).unwrap();
+        assert!(!keeps(&ssh), "it leads elsewhere");
+        std::fs::remove_file(&ssh.sockets).unwrap();
     }
 }
