@@ -51,13 +51,16 @@ fn timed(arguments: &[&str]) -> App {
 #[test]
 fn a_release_that_is_slow_goes_back() {
     // The second one is slow at one request in twenty: its median is that of the old one.
-    let slow_ones = [(&["--latency", "90"][..], "p50: "), (&["--latency", "500", "--latency-rate", "5"], "p99: ")];
-    for (slow, told_by) in slow_ones {
+    // On a machine with nothing else to do all of the old one's answers lie in one step of the histogram. The median test marks half of both
+    // together, as nearly as whole steps allow: so of the old one there must not be many times as many as of the new.
+    let slow_ones =
+        [(&["--latency", "90"][..], 20, "p50: "), (&["--latency", "500", "--latency-rate", "5"], 600, "p99: ")];
+    for (slow, before, told_by) in slow_ones {
         let host = host();
         host.configure(&timed(&["--latency", "30"]));
         host.done(&["deploy"]);
         let meter = host.meter(load(&host));
-        answers(&meter, 600);
+        answers(&meter, before);
         host.configure(&timed(slow));
         host.build("2");
         meter.allow_releases(&["1", "2"]);
@@ -185,8 +188,7 @@ fn a_release_that_is_no_worse_stays() {
 }
 
 /// Nobody can say whether it is good: it gets more time, and then a person decides. What is switched off is not asked. Seen to fail
-/// with requests compared at a false-alarm rate of nothing. Meant to fail without the time that is added, and with a resumed deployment that
-/// asks again.
+/// with requests compared at a false-alarm rate of nothing, without the time that is added, and with a resumed deployment that asks again.
 #[test]
 fn a_person_decides_where_nobody_can_say() {
     let host = host();
@@ -228,8 +230,8 @@ fn a_person_decides_where_nobody_can_say() {
     host.rests_on(Some(3), 1);
 }
 
-/// More copies than any machine has memory for are refused before anything begins, with the arithmetic. Meant to fail with the
-/// instances of a rolling deployment counted as if all of them ran beside the others.
+/// More copies than any machine has memory for are refused before anything begins, with the arithmetic. Seen to fail without the
+/// refusal, without the way around it, and with thousands too many counted for those that take the place of others.
 #[test]
 fn what_there_is_no_memory_for_is_refused() {
     let host = host();
