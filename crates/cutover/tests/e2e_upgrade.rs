@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use cutover::runtime::process::identity::ProcessId;
 use cutover_core::machine::Event;
@@ -25,8 +26,7 @@ fn router_returned(host: &Host) -> bool {
     host.events(None).iter().any(|record| matches!(record.event, Event::RouterReturned { .. }))
 }
 
-/// Deployments and upgrades, each in the middle of the other. Not yet tried with the code broken: it should fail with a client that does not ask again when the proxy
-/// has moved (the deployment is turned back), and with an agent that takes a replaced proxy for one that was lost.
+/// Deployments and upgrades, each in the middle of the other. Seen to fail with an agent that takes a replaced proxy for one that was lost.
 #[test]
 fn deployments_and_upgrades_do_not_disturb_each_other() {
     let host = host(&App::default());
@@ -60,26 +60,36 @@ fn deployments_and_upgrades_do_not_disturb_each_other() {
     host.rests_on(Some(4), 1);
 }
 
-/// The program dies at once when it is told to stop, so that only the order saves the requests that the process which leaves has in
-/// hand. Not yet tried with the code broken (the proxy's own test is): it should fail with a proxy that counts only what it has in hand itself.
+/// The program dies at once when it is told to stop, so that only the order saves the upload that the process which leaves has in hand. The
+/// successor has nothing in hand.
+///
+/// Seen to fail with a proxy that counts only what it has in hand itself.
 #[test]
 fn no_instance_is_stopped_while_a_process_that_leaves_works_with_it() {
-    let app = App { stable_for: "800ms", ..App::with(&["--latency", "1500", "--on-term", "exit"]) };
-    let host = host(&app);
-    let meter = host.meter(Load { sse: 0, websockets: 0, uploads: 0, ..host.load(40.0) });
+    let host = host(&App { stable_for: "800ms", ..App::with(&["--on-term", "exit"]) });
     for number in 2..=3_u32 {
         host.build(&format!("build {number}"));
-        let (old, new) = ((number - 1).to_string(), number.to_string());
-        meter.allow_releases(&[&old, &new]);
         let mut deploying = host.begin(&["deploy", "--json"]);
         // While the new one has to prove itself: by the time of the shift the old process is leaving.
         deploying.read_to("instance_started");
+        let mut upload = TcpStream::connect(host.address()).expect("it serves");
+        let half = vec![b'x'; 512 << 10];
+        let head = format!("POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", 2 * half.len());
+        upload.write_all(&[head.as_bytes(), &half].concat()).expect("half of it is sent");
+        until("it is in hand", || host.service().instances.iter().any(|found| found.in_flight == 1).then_some(()));
         host.done(&UPGRADE);
+        let old = host.serving();
+        until("the old one drains", || {
+            host.serving().iter().all(|found| found.instance.release.0 == number).then_some(())
+        });
+        // Longer than the watch, after which it is stopped.
+        std::thread::sleep(Duration::from_secs(1));
+        upload.write_all(&half).expect("the rest is sent");
+        let mut answer = [0; 12];
+        upload.read_exact(&mut answer).expect("it is answered");
+        assert_eq!(String::from_utf8_lossy(&answer), "HTTP/1.1 200", "to {old:?}");
         deploying.wait().expect(0);
-        meter.expect_release(&new);
-        answers(&meter, 10);
     }
-    host.clean_report(meter);
     host.rests_on(Some(3), 1);
 }
 
@@ -108,8 +118,8 @@ fn a_successor_that_is_broken_is_told_and_changes_nothing() {
     host.clean_report(meter);
 }
 
-/// After an upgrade the agent looks after the successor. Not yet tried with the code broken: it should fail with an agent that watches the first process only: nobody
-/// starts another one.
+/// After an upgrade the agent looks after the successor. Seen to fail with an agent that watches the first process only: nobody starts another
+/// one.
 #[test]
 fn a_successor_that_is_killed_comes_back_from_its_disk() {
     let host = host(&App::default());
@@ -167,7 +177,7 @@ fn counters(address: &str) -> BTreeMap<String, f64> {
     series.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?))).collect()
 }
 
-/// Meant to fail with counters that begin anew in the successor.
+/// Seen to fail with what those counted that have left not handed on to a successor, and with it not told.
 #[test]
 fn what_prometheus_reads_goes_on() {
     let host = Host::new(env!("CARGO_BIN_EXE_cutover"));
@@ -227,7 +237,8 @@ fn receiver() -> (String, Arc<Mutex<Vec<u8>>>) {
     (address, seen)
 }
 
-/// From the configuration to the receiver, over an upgrade; and no command shows what is sent along. Meant to fail with the headers in the table.
+/// From the configuration to the receiver, over an upgrade; and no command shows what is sent along. Seen to fail with what is sent
+/// along in the table.
 #[test]
 fn spans_arrive_from_both_processes_and_their_key_is_shown_nowhere() {
     let (host, (address, seen)) = (Host::new(env!("CARGO_BIN_EXE_cutover")), receiver());

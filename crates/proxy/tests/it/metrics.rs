@@ -50,7 +50,7 @@ fn parsed(parser: &str, text: &str) -> usize {
     String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
 }
 
-/// Seen to fail with `requests` counted where a request is chosen, and with `cut` left out of the reasons. Meant to fail (the parser) with
+/// Seen to fail with `requests` counted where a request is chosen, and with `cut` left out of the reasons. Seen to fail (the parser) with
 /// a counter described under its full name.
 #[test]
 fn what_happened_is_told_and_can_be_read() {
