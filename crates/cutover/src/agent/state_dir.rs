@@ -84,7 +84,8 @@ impl StateDir {
             let mut files = path.read_dir().map_err(io("read the state directory"))?.flatten();
             // A proxy that a service manager starts may have been here first.
             let ours = |file: &DirEntry| file.path().join("proxy.lock").is_file();
-            if !files.all(|file| ours(&file)) {
+            // Or another command may have taken it since: the marker comes before all else.
+            if !files.all(|file| ours(&file)) && !marker.exists() {
                 return Err(StateDirError::NotOurs(path));
             }
             std::fs::write(&marker, MARKER_TEXT).map_err(io("write into the state directory"))?;
@@ -174,6 +175,24 @@ mod tests {
         std::fs::create_dir(dir.path().join("proxy")).unwrap();
         std::fs::write(dir.path().join("proxy/proxy.lock"), "1").unwrap();
         StateDir::open(dir.path()).unwrap();
+    }
+
+    /// Seen to fail with the marker looked for only once.
+    #[test]
+    fn it_can_be_taken_by_several_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        for round in 0..100 {
+            let path = dir.path().join(round.to_string());
+            std::thread::scope(|scope| {
+                for name in ["a", "b", "c", "d"] {
+                    let path = &path;
+                    scope.spawn(move || {
+                        let state = StateDir::open(path).unwrap();
+                        std::fs::write(state.path().join(name), "").unwrap();
+                    });
+                }
+            });
+        }
     }
 
     /// Seen to fail without the lock.
