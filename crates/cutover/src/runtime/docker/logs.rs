@@ -11,6 +11,9 @@ use super::DockerRuntime;
 use super::start::is_running;
 use crate::engine::port::{LogLine, LogStream};
 
+/// How many of the last lines are compared, to see whether a follower was told all.
+const COMPARED: usize = 50;
+
 /// The pause before a follower looks again whether its instance is in another container.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
@@ -75,17 +78,37 @@ impl DockerRuntime {
     async fn follow_one(&self, container: &str, tail: &str) -> BoxStream<'static, LogLine> {
         let Ok(docker) = self.docker().await else { return stream::empty().boxed() };
         let options = LogsOptionsBuilder::default().stdout(true).stderr(true).follow(true).tail(tail).build();
+        let before = if tail == "0" { self.tail(container, COMPARED).await } else { Vec::new() };
         let parts = docker.logs(container, Some(options)).boxed();
-        let lines = stream::unfold((parts, Split::default()), |(mut parts, mut split)| async move {
-            let lines = match parts.next().await {
-                Some(Ok(part)) => split.take(part),
-                // It ended; what it began to write is told once.
-                _ => Some(split.rest()).filter(|rest| !rest.is_empty())?,
-            };
-            Some((stream::iter(lines), (parts, split)))
+        let whose = (self.clone(), container.to_owned());
+        let begun = Some((parts, Split::default(), before));
+        let lines = stream::unfold((whose, begun), |(whose, state)| async move {
+            let (mut parts, mut split, mut told) = state?;
+            if let Some(Ok(part)) = parts.next().await {
+                let lines = split.take(part);
+                told.extend_from_slice(&lines);
+                told.drain(..told.len().saturating_sub(COMPARED));
+                return Some((stream::iter(lines), (whose, Some((parts, split, told)))));
+            }
+            // It ended. What it began to write is told once, and what some engines keep from a follower (moby issue 43860).
+            let mut lines = split.rest();
+            told.extend_from_slice(&lines);
+            let (runtime, container) = &whose;
+            lines.extend(missed(&told, runtime.tail(container, COMPARED).await));
+            Some((stream::iter(lines), (whose, None)))
         });
         lines.flatten().boxed()
     }
+}
+
+/// What was written after the lines that were told, if these are found among the last that were written.
+fn missed(told: &[LogLine], mut written: Vec<LogLine>) -> Vec<LogLine> {
+    let ends_as_told = |known: &[LogLine]| {
+        let mut pairs = known.iter().rev().zip(told.iter().rev()).peekable();
+        pairs.peek().is_some() && pairs.all(|(one, other)| one == other)
+    };
+    let known = (1..=written.len()).rev().find(|known| ends_as_told(&written[..*known]));
+    written.split_off(known.unwrap_or(written.len()))
 }
 
 /// Cuts what comes into lines, one beginning for each stream.
@@ -140,5 +163,25 @@ mod tests {
         assert_eq!(texts(split.take(err("three\n"))), ["three"]);
         assert_eq!(texts(split.take(out("o\nfour"))), ["two"]);
         assert_eq!(texts(split.rest()), ["four"]);
+    }
+
+    /// Seen to fail with nothing looked up.
+    #[test]
+    fn what_a_follower_missed_is_told_once() {
+        let lines = |texts: &str| {
+            texts.chars().map(|text| LogLine { stream: LogStream::Stdout, text: text.to_string() }).collect::<Vec<_>>()
+        };
+        for (told, written, missed_ones) in [
+            ("b", "abc", "c"),
+            ("ab", "abcd", "cd"),
+            ("xyzab", "ab", ""),
+            ("xyzab", "abc", "c"),
+            ("aa", "aaa", ""),
+            ("", "abc", ""),
+            ("ab", "xy", ""),
+            ("ab", "", ""),
+        ] {
+            assert_eq!(missed(&lines(told), lines(written)), lines(missed_ones), "{told} of {written}");
+        }
     }
 }
