@@ -118,16 +118,20 @@ fn wanted(what: What, candidate: u64, baseline: u64) -> f64 {
     if what == What::Tail { 0.02 * candidate + 0.01 * baseline } else { 0.5 * (candidate + baseline) }
 }
 
-/// The bucket from which on all are marked: of all ways to cut between two buckets, the one that marks a number closest to `wanted` of
-/// both together. It depends on the two taken together alone, which is what makes the test exact.
+/// The bucket from which on all are marked: of all ways to cut between two buckets, the one whose odds to be marked are closest to those of
+/// `wanted` of both together. By odds, and not by number, because nearly all says as little as nearly none. The cut depends on the two
+/// taken together alone, which is what makes the test exact.
 fn first_marked(one: &Histogram, other: &Histogram, wanted: f64) -> usize {
     let total = one.total() + other.total();
+    let odds = |marked: f64| marked / (total as f64 - marked);
     let (mut marked, mut closest) = (0, (f64::INFINITY, 0));
     for (bucket, (a, b)) in one.counts().iter().zip(other.counts()).enumerate().rev() {
         marked += a + b;
-        let off = (marked as f64 / wanted).max(wanted / marked as f64);
-        if (1..total).contains(&marked) && off < closest.0 {
-            closest = (off, bucket);
+        if (1..total).contains(&marked) {
+            let off = (odds(marked as f64) / odds(wanted)).ln().abs();
+            if off < closest.0 {
+                closest = (off, bucket);
+            }
         }
     }
     closest.1

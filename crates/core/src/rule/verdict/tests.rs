@@ -82,16 +82,18 @@ fn what_does_not_matter_does_not_fail_however_clear_it_is() {
     assert_eq!(found.outcome(), Outcome::Pass, "twice as long, but by less than a millisecond: {found}");
 }
 
-// Seen to fail with a cut that marks all of both: half of all lies in one bucket then, and the cut fell below it.
+// Seen to fail with a cut that marks all of both: half of all lies in one bucket then, and the cut fell below it; and, where one answer was
+// quicker than all others, with the cut by numbers: all but that one are closer to half of all than the few of the new release.
 #[test]
 fn a_release_that_is_evenly_slower_is_found() {
-    let even = |millis, requests| {
+    let even = |millis, requests, quicker| {
         let mut latency = Histogram::default();
         (0..requests).for_each(|_| latency.record(Duration::from_millis(millis)));
-        Counts { requests, errors: 0, latency: Some(latency) }
+        (0..quicker).for_each(|_| latency.record(Duration::from_millis(millis / 2)));
+        Counts { requests: requests + quicker, errors: 0, latency: Some(latency) }
     };
-    for (new, old) in [(100, 900), (500, 500), (900, 100)] {
-        let found = once(300, &concurrent(even(80, new), even(50, old)));
+    for (new, old, quicker) in [(100, 900, 0), (500, 500, 0), (900, 100, 0), (82, 754, 6), (900, 100, 6)] {
+        let found = once(300, &concurrent(even(80, new, 0), even(50, old, quicker)));
         assert!(found.comparisons[1].worse(), "{found}");
     }
 }
