@@ -204,9 +204,12 @@ async fn connections_are_seen_while_they_are_open() {
     let peers = BTreeSet::from([open.local_addr().unwrap()]);
     assert_eq!(world.runtime.connections(&instance).await, Some(peers));
     drop(open);
-    while world.runtime.connections(&instance).await != Some(BTreeSet::new()) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let closed = async {
+        while world.runtime.connections(&instance).await != Some(BTreeSet::new()) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), closed).await.expect("it is seen to close");
     let at_once = StopSpec { grace: Duration::ZERO, ..StopSpec::default() };
     world.runtime.stop(&instance, &at_once).await.unwrap();
     assert_eq!(world.runtime.connections(&instance).await, None);

@@ -103,6 +103,11 @@ impl StateDir {
         self.0.join("agent.sock")
     }
 
+    /// What an agent holds, with its process in it.
+    pub fn lock(&self) -> PathBuf {
+        self.0.join("agent.lock")
+    }
+
     /// The agent's own log.
     pub fn log(&self) -> PathBuf {
         self.0.join("agent.log")
@@ -115,11 +120,11 @@ impl StateDir {
 
     /// Takes the directory for this process.
     pub fn occupy(&self) -> Result<Occupied, StateDirError> {
-        let path = self.0.join("agent.lock");
+        let path = self.lock();
         let io = |what| move |source| StateDirError::Io { what, path: path.clone(), source };
         let mut options = OpenOptions::new();
         let options = options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let mut lock = options.open(self.0.join("agent.lock")).map_err(io("open"))?;
+        let mut lock = options.open(self.lock()).map_err(io("open"))?;
         if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
             let mut owner = String::new();
             let _ = lock.read_to_string(&mut owner);

@@ -10,7 +10,7 @@ use cutover_core::Failure;
 use tokio::net::UnixStream;
 
 use crate::agent::StateDir;
-use crate::runtime::process::identity::ProcessId;
+use crate::runtime::process::identity::{ProcessId, holder_of};
 
 /// How long an agent may take from its start to its first answer.
 const FIRST_ANSWER: Duration = Duration::from_secs(15);
@@ -37,7 +37,7 @@ pub async fn launch(state: &Path) -> Result<u32, Failure> {
     let (begun, mut alone): (_, Option<Instant>) = (Instant::now(), None);
     loop {
         if UnixStream::connect(directory.socket()).await.is_ok() {
-            return Ok(pid_of_launched(&directory).unwrap_or(child.id()));
+            return Ok(holder_of(&directory.lock()).map_or(child.id(), i32::cast_unsigned));
         }
         let left = child.try_wait().ok().flatten();
         // If another one was faster, this one has ended, and the other may not answer yet either.
@@ -49,14 +49,9 @@ pub async fn launch(state: &Path) -> Result<u32, Failure> {
     }
 }
 
-/// The process that holds the directory.
-pub fn pid_of_launched(directory: &StateDir) -> Option<u32> {
-    std::fs::read_to_string(directory.path().join("agent.lock")).ok()?.trim().parse().ok()
-}
-
 /// Whether an agent lives there, though it may not answer yet.
 fn is_held(directory: &StateDir) -> bool {
-    let holder = pid_of_launched(directory).and_then(|pid| ProcessId::of(pid.cast_signed()));
+    let holder = holder_of(&directory.lock()).and_then(ProcessId::of);
     holder.is_some_and(ProcessId::lives)
 }
 

@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-pub use launch::{launch, pid_of_launched};
+pub use launch::launch;
 
 use crate::agent::api::Problem;
 

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use super::BuiltinRouter;
 use crate::engine::port::Return;
-use crate::runtime::process::identity::{Handle, ProcessId};
+use crate::runtime::process::identity::{Handle, ProcessId, holder_of};
 
 /// How long a proxy may take from its start to its first answer.
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
@@ -112,7 +112,7 @@ pub(super) async fn keep(router: Weak<BuiltinRouter>, first: ProcessId, returns:
 async fn end_of_the_last(directory: &Path, mut process: ProcessId) -> ProcessId {
     loop {
         let ended = tokio::time::timeout(LOOK_FOR_ANOTHER, wait_for_end(process)).await.is_ok();
-        match named_by_lock(directory).filter(|pid| *pid != process.pid) {
+        match holder_of(&directory.join("proxy.lock")).filter(|pid| *pid != process.pid) {
             Some(other) => match ProcessId::of(other).filter(|other| other.lives()) {
                 Some(other) => {
                     tracing::info!("process {} is the proxy now, in place of process {}", other.pid, process.pid);
@@ -124,11 +124,6 @@ async fn end_of_the_last(directory: &Path, mut process: ProcessId) -> ProcessId 
             None => {}
         }
     }
-}
-
-/// The process that holds the proxy's directory, by its own account.
-fn named_by_lock(directory: &Path) -> Option<i32> {
-    std::fs::read_to_string(directory.join("proxy.lock")).ok()?.trim().parse().ok()
 }
 
 async fn wait_for_end(process: ProcessId) {

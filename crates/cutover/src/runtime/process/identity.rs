@@ -6,6 +6,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
@@ -69,6 +70,11 @@ impl ProcessId {
     pub fn lives(self) -> bool {
         Stat::read(self.pid).is_some_and(|stat| stat.id == self && !stat.zombie)
     }
+}
+
+/// The number of the process that holds a lock, as it wrote it there.
+pub fn holder_of(lock: &Path) -> Option<i32> {
+    std::fs::read_to_string(lock).ok()?.trim().parse().ok()
 }
 
 /// The present boot, and the namespace in which process numbers count: a record made in another of either is history.
