@@ -36,6 +36,7 @@ impl Output {
 pub(super) struct Running {
     child: Child,
     errors: File,
+    printed: Vec<u8>,
 }
 
 /// Runs it with this input.
@@ -50,13 +51,24 @@ pub(super) fn begin(words: &[String]) -> io::Result<Running> {
     let mut command = Command::new(program);
     command.args(arguments).kill_on_drop(true);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors.try_clone()?);
-    Ok(Running { child: command.spawn()?, errors })
+    Ok(Running { child: command.spawn()?, errors, printed: Vec::new() })
 }
 
 impl Running {
-    /// Whether it waits, or works.
-    pub(super) fn goes_on(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
+    /// Gives it this input, and waits until it has printed something that ends so; `None` if it prints nothing more.
+    pub(super) async fn ask(&mut self, input: &[u8], end: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        let Self { child, printed, .. } = self;
+        let talk = async {
+            let (Some(stdin), Some(stdout)) = (&mut child.stdin, &mut child.stdout) else { return Ok(None) };
+            let _ = stdin.write_all(input).await;
+            while !printed.ends_with(end) {
+                if stdout.read_buf(printed).await? == 0 {
+                    return Ok(None);
+                }
+            }
+            Ok(Some(std::mem::take(printed)))
+        };
+        tokio::time::timeout(PATIENCE, talk).await.map_err(|_| endless())?
     }
 
     /// Gives it this input, and waits for its end.
@@ -67,17 +79,21 @@ impl Running {
                 // One that does not read its input may close it.
                 let _ = stdin.write_all(input).await;
             }
-            let mut printed = Vec::new();
+            let mut printed = self.printed;
             if let Some(mut stdout) = stdout {
                 stdout.read_to_end(&mut printed).await?;
             }
             Ok::<_, io::Error>((self.child.wait().await?, printed))
         };
         let told = tokio::time::timeout(PATIENCE, talk).await;
-        let (status, stdout) = told.map_err(|_| io::Error::other(format!("no end within {PATIENCE:?}")))??;
+        let (status, stdout) = told.map_err(|_| endless())??;
         let mut said = Vec::new();
         self.errors.rewind()?;
         self.errors.read_to_end(&mut said)?;
         Ok(Output { status, stdout, stderr: String::from_utf8_lossy(&said).into_owned() })
     }
+}
+
+fn endless() -> io::Error {
+    io::Error::other(format!("no end within {PATIENCE:?}"))
 }

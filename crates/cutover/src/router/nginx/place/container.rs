@@ -5,14 +5,15 @@
 //! are read from `/proc`. And a shell is opened in it before it is needed: what a switch runs is only written to it.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::Deserialize;
 
-use super::command::{self, Output, Running};
-use super::{Host, KEPT, Place, PlaceError, Process, Turn, process, shell};
+use super::command::{self, Output};
+use super::session::Session;
+use super::{Host, Place, PlaceError, Process, Turn, process, shell};
 use crate::runtime::process::identity::ProcessId;
 
 const SHELL: &str = "sh";
@@ -22,15 +23,7 @@ const SHELL: &str = "sh";
 pub struct Container {
     name: String,
     known: Mutex<Option<Known>>,
-    shell: Arc<Mutex<Option<Shell>>>,
-}
-
-/// A shell that waits in a container for what it is to run.
-#[derive(Debug)]
-struct Shell {
-    container: String,
-    opened: Instant,
-    running: Running,
+    session: Session,
 }
 
 /// A container that runs on this host.
@@ -51,7 +44,7 @@ struct Mount {
 impl Container {
     /// The container of this name.
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), known: Mutex::new(None), shell: Arc::default() }
+        Self { name: name.to_owned(), known: Mutex::new(None), session: Session::default() }
     }
 
     async fn docker(&self, words: &[&str]) -> Result<Output, PlaceError> {
@@ -114,39 +107,12 @@ impl Container {
         }
     }
 
-    /// Opens a shell in it, for later.
-    fn open_shell(&self, container: String) {
-        let Ok(running) = command::begin(&shell_in(&container)) else { return };
-        let opened = Instant::now();
-        let former = self.shell().replace(Shell { container, opened, running });
-        let shell = Arc::downgrade(&self.shell);
-        tokio::spawn(async move {
-            let_go(former).await;
-            tokio::time::sleep(KEPT).await;
-            let Some(shell) = shell.upgrade() else { return };
-            let unused = shell.lock().unwrap_or_else(PoisonError::into_inner).take_if(|shell| shell.opened == opened);
-            let_go(unused).await;
-        });
-    }
-
     /// What a shell inside says to this.
     async fn by_shell(&self, script: &str) -> Result<Output, PlaceError> {
         let container = self.container().await?;
-        let waits = |shell: &mut Shell| shell.container == container && shell.running.goes_on();
-        let opened = self.shell().take_if(waits).map(|shell| shell.running);
-        let done =
-            async { opened.map_or_else(|| command::begin(&shell_in(&container)), Ok)?.finish(script.as_bytes()).await };
-        let output = done.await.map_err(|error| self.unreachable(&format!("`docker exec`: {error}")))?;
-        let output = self.reached(&container, output).await?;
-        if !is_missing(&output, SHELL) {
-            // What was switched may be switched on, or back.
-            self.open_shell(container);
-        }
-        Ok(output)
-    }
-
-    fn shell(&self) -> MutexGuard<'_, Option<Shell>> {
-        self.shell.lock().unwrap_or_else(PoisonError::into_inner)
+        let output = self.session.run(&shell_in(&container), script.as_bytes()).await;
+        let output = output.map_err(|error| self.unreachable(&format!("`docker exec`: {error}")))?;
+        self.reached(&container, output).await
     }
 
     /// What a command inside said, unless it is the engine that speaks.
@@ -210,7 +176,7 @@ impl Place for Container {
 
     async fn expect_turn(&self) {
         if let Ok(container) = self.container().await {
-            self.open_shell(container);
+            self.session.prepare(shell_in(&container));
         }
     }
 
@@ -251,13 +217,6 @@ fn shell_in(container: &str) -> Vec<String> {
 
 fn docker(words: &[&str]) -> Vec<String> {
     std::iter::once("docker").chain(words.iter().copied()).map(str::to_owned).collect()
-}
-
-/// It ends by itself when it has nothing more to read.
-async fn let_go(shell: Option<Shell>) {
-    if let Some(shell) = shell {
-        let _ = shell.running.finish(&[]).await;
-    }
 }
 
 /// Whether there is no such program in the container.

@@ -6,6 +6,7 @@ mod command;
 mod container;
 mod host;
 mod process;
+mod session;
 mod shell;
 mod ssh;
 

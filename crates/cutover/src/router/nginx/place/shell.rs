@@ -20,9 +20,25 @@ pub(super) fn line(words: &[String]) -> String {
     words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
 }
 
+/// A command with its input, for a shell that goes on reading its own.
+pub(super) fn with_input(words: &[String], input: &[u8]) -> Vec<u8> {
+    if input.is_empty() {
+        return format!("{} </dev/null", line(words)).into_bytes();
+    }
+    let mut script = b"printf %s '".to_vec();
+    for byte in input {
+        match byte {
+            b'\'' => script.extend_from_slice(br"'\''"),
+            byte => script.push(*byte),
+        }
+    }
+    script.extend_from_slice(format!("' | {}", line(words)).as_bytes());
+    script
+}
+
 /// A script of two commands, of which the second follows the first.
 pub(super) fn in_turn(first: &[String], then: &[String]) -> String {
-    format!("{{ {} || exit {FIRST_FAILED}; {}; }} </dev/null\n", line(first), line(then))
+    format!("{{ {} || exit {FIRST_FAILED}; {}; }} </dev/null", line(first), line(then))
 }
 
 /// How such a script went.
@@ -35,6 +51,9 @@ pub(super) fn turn(done: Result<Output, PlaceError>) -> Turn {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
     use super::*;
 
     #[test]
@@ -42,6 +61,16 @@ mod tests {
         for word in ["", "a b", "it's", "$(rm -rf /)", "*", "a\nb", "plain-1.2/x"] {
             let said = std::process::Command::new("sh").args(["-c", &format!("printf %s {}", quoted(word))]).output();
             assert_eq!(String::from_utf8(said.unwrap().stdout).unwrap(), word);
+        }
+    }
+
+    /// Seen to fail with an input that is not quoted.
+    #[test]
+    fn an_input_arrives_as_it_is() {
+        for input in [&b""[..], b"a 'b' %s \\n $(x)\n\n", b"\xe4\xff"] {
+            let script = with_input(&["cat".to_owned()], input);
+            let said = std::process::Command::new("sh").arg("-c").arg(OsStr::from_bytes(&script)).output();
+            assert_eq!(said.unwrap().stdout, input);
         }
     }
 }

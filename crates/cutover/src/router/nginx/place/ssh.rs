@@ -1,7 +1,7 @@
 //! Another host, by the user's own `ssh`: its configuration, keys and agent count as they do for people.
 //!
-//! It never asks (`BatchMode`), has time limits, and keeps one connection for all commands of a switch (`ControlMaster`): to make one takes
-//! longer than what is said by it.
+//! It never asks (`BatchMode`), has time limits, and keeps one connection (`ControlMaster`) with a shell for all commands of a switch: to make
+//! them takes longer than what is said by them.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -11,7 +11,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::super::record::digest;
-use super::command::{self, Output};
+use super::command::Output;
+use super::session::Session;
 use super::{KEPT, Place, PlaceError, Process, Turn, cure, process, shell};
 
 /// The longest path of a Unix socket is 107 bytes; ssh adds a hash of 40 and a suffix of 17.
@@ -40,16 +41,18 @@ pub struct Ssh {
     destination: String,
     options: Vec<String>,
     sockets: PathBuf,
+    session: Session,
 }
 
 impl Ssh {
     /// The host that ssh reaches by this destination. `sockets` is a folder of ours for the connections that are kept.
     pub fn new(destination: &str, options: &[String], sockets: &Path) -> Self {
         let (destination, options) = (destination.to_owned(), options.to_vec());
-        Self { destination, options, sockets: short(sockets.to_owned()) }
+        Self { destination, options, sockets: short(sockets.to_owned()), session: Session::default() }
     }
 
-    fn words(&self, remote: &[String]) -> Vec<String> {
+    /// The command that opens a shell there.
+    fn words(&self) -> Vec<String> {
         // ssh takes the first value that it meets for an option.
         let mut words: Vec<String> = ["ssh", "-T", "-o", "BatchMode=yes"].map(str::to_owned).into();
         words.extend(self.options.iter().cloned());
@@ -63,14 +66,17 @@ impl Ssh {
             default(format!("ControlPath={}/%C", self.sockets.display()));
             default(format!("ControlPersist={}", KEPT.as_secs()));
         }
-        words.extend(["--".to_owned(), self.destination.clone()]);
-        words.push(shell::line(remote));
+        words.extend(["--".to_owned(), self.destination.clone(), "sh".to_owned()]);
         words
     }
 
     async fn there(&self, remote: &[String], input: &[u8]) -> Result<Output, PlaceError> {
         let unreachable = |why: String| PlaceError::Unreachable { place: self.name(), why, hint: self.hint() };
-        let output = command::run(&self.words(remote), input).await.map_err(|error| unreachable(error.to_string()))?;
+        if input.contains(&0) {
+            return Err(unreachable("no shell takes a content with a zero byte".to_owned()));
+        }
+        let output = self.session.run(&self.words(), &shell::with_input(remote, input)).await;
+        let output = output.map_err(|error| unreachable(error.to_string()))?;
         // ssh's own failures; a command there could end so as well, but nginx's do not.
         if output.status.code() == Some(255) { Err(unreachable(output.said())) } else { Ok(output) }
     }
@@ -142,6 +148,10 @@ impl Place for Ssh {
         shell::turn(self.in_shell(&shell::in_turn(first, then)).await)
     }
 
+    async fn expect_turn(&self) {
+        self.session.prepare(self.words());
+    }
+
     async fn processes(&self) -> Result<Vec<Process>, PlaceError> {
         let words = ["ps", "-eo", "pid,ppid,args"].map(str::to_owned);
         let output = self.there(&words, &[]).await?;
@@ -190,12 +200,9 @@ mod tests {
     fn the_users_options_come_before_our_defaults_and_behind_what_must_hold() {
         let folder = private_folder();
         let ssh = Ssh::new("deploy@web1", &["-p".to_owned(), "2222".to_owned()], folder.path());
-        let words = ssh.words(&["nginx".to_owned(), "-s".to_owned(), "re load".to_owned()]).join(" ");
+        let words = ssh.words().join(" ");
         assert!(words.starts_with("ssh -T -o BatchMode=yes -p 2222 -o ConnectTimeout=10"), "{words}");
-        let end = format!(
-            "-o ControlPath={}/%C -o ControlPersist=120 -- deploy@web1 nginx -s 're load'",
-            folder.path().display()
-        );
+        let end = format!("-o ControlPath={}/%C -o ControlPersist=120 -- deploy@web1 sh", folder.path().display());
         assert!(words.ends_with(&end), "{words}");
     }
 
@@ -203,7 +210,7 @@ mod tests {
     #[test]
     fn a_connection_is_kept_only_in_a_folder_of_ours_whose_sockets_have_room() {
         let root = private_folder();
-        let keeps = |ssh: &Ssh| ssh.words(&[]).iter().any(|word| word.starts_with("ControlPath="));
+        let keeps = |ssh: &Ssh| ssh.words().iter().any(|word| word.starts_with("ControlPath="));
         let long = root.path().join("x".repeat(40)).join("ssh");
         let ssh = Ssh::new("web1", &[], &long);
         assert!(keeps(&ssh), "a state directory may lie deep");
