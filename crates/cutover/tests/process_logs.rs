@@ -22,7 +22,7 @@ async fn a_log_is_turned_over_under_a_program_that_writes() {
         let order = order(&format!("web.r1.i{number}"), ProcessSpec { logs: logs.clone(), ..program });
         let dir = world.layout().instance(&order.instance);
         dir.create().unwrap();
-        let mut follower = world.runtime.follow(&order.instance);
+        let mut follower = world.runtime.follow(&order.instance, 0);
         world.start(&order).await;
         let mut followed = Vec::new();
         let begun = std::time::Instant::now();
@@ -83,13 +83,18 @@ async fn a_follower_tells_both_streams_to_the_end() {
     let order = order("job.r1.i1", shell(&script));
     world.start(&order).await;
     text_of(&world.layout().instance(&order.instance).stdout()).await;
-    let mut follower = world.runtime.follow(&order.instance);
+    let mut follower = world.runtime.follow(&order.instance, 9);
     std::fs::write(go, "").unwrap();
     let mut lines = Vec::new();
     while let Some(line) = within("the end", follower.next()).await {
         lines.push((line.stream, line.text));
     }
     lines.sort_by(|a, b| a.1.cmp(&b.1));
-    let expected = [(LogStream::Stderr, "err"), (LogStream::Stdout, "out"), (LogStream::Stdout, "rest")];
+    let expected = [
+        (LogStream::Stdout, "before"),
+        (LogStream::Stderr, "err"),
+        (LogStream::Stdout, "out"),
+        (LogStream::Stdout, "rest"),
+    ];
     assert_eq!(lines, expected.map(|(stream, text)| (stream, text.to_owned())));
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cutover_core::machine::Record;
 use cutover_core::plan::Refusal;
 use cutover_core::{DeploymentId, InstanceId, ServiceName};
-use futures_util::StreamExt;
+use futures_util::stream::{BoxStream, StreamExt};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc::Sender;
 use tokio::task::JoinSet;
@@ -69,46 +69,44 @@ impl Agent {
         query: LogsQuery,
         to: Sender<LogEntry>,
     ) {
+        if query.follow {
+            return self.follow_logs(&service, &query, &to).await;
+        }
         for instance in &instances {
-            for line in self.engine.world().runtime.logs(instance, query.lines.unwrap_or(100)).await {
+            for line in self.engine.world().runtime.logs(instance, lines_of(&query)).await {
                 if to.send(entry(instance, line)).await.is_err() {
                     return;
                 }
             }
         }
-        if query.follow {
-            self.follow_logs(&service, instances, &query, &to).await;
-        }
     }
 
-    /// Follows those, and whoever else fits in the course of time: a new release, say.
-    async fn follow_logs(
-        &self,
-        service: &ServiceName,
-        mut told: Vec<InstanceId>,
-        query: &LogsQuery,
-        to: &Sender<LogEntry>,
-    ) {
-        let mut followers = JoinSet::new();
+    /// Follows whoever fits, also in the course of time: a new release, say.
+    async fn follow_logs(&self, service: &ServiceName, query: &LogsQuery, to: &Sender<LogEntry>) {
+        let (mut followers, mut told) = (JoinSet::new(), Vec::new());
         let mut seen = self.engine.ledger().view().last_seq;
-        told.iter().for_each(|instance| self.follow_one(&mut followers, instance, to));
         loop {
+            for instance in self.logged_instances(service, query).unwrap_or_default() {
+                if !told.contains(&instance) {
+                    let lines = self.engine.world().runtime.follow(&instance, lines_of(query));
+                    Self::follow_one(&mut followers, instance.clone(), lines, to);
+                    told.push(instance);
+                }
+            }
             tokio::select! {
                 () = to.closed() => return,
                 newest = self.engine.ledger().changed_since(seen) => seen = newest,
             }
-            for instance in self.logged_instances(service, query).unwrap_or_default() {
-                if !told.contains(&instance) {
-                    self.follow_one(&mut followers, &instance, to);
-                    told.push(instance);
-                }
-            }
         }
     }
 
-    fn follow_one(&self, followers: &mut JoinSet<()>, instance: &InstanceId, to: &Sender<LogEntry>) {
-        let mut lines = self.engine.world().runtime.follow(instance);
-        let (instance, to) = (instance.clone(), to.clone());
+    fn follow_one(
+        followers: &mut JoinSet<()>,
+        instance: InstanceId,
+        mut lines: BoxStream<'static, LogLine>,
+        to: &Sender<LogEntry>,
+    ) {
+        let to = to.clone();
         followers.spawn(async move {
             while let Some(line) = lines.next().await {
                 if to.send(entry(&instance, line)).await.is_err() {
@@ -117,6 +115,10 @@ impl Agent {
             }
         });
     }
+}
+
+fn lines_of(query: &LogsQuery) -> usize {
+    query.lines.unwrap_or(100)
 }
 
 fn entry(instance: &InstanceId, line: LogLine) -> LogEntry {

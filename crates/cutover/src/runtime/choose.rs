@@ -73,8 +73,8 @@ impl Runtime for Runtimes {
         self.of(instance).logs(instance, lines).await
     }
 
-    fn follow(&self, instance: &InstanceId) -> BoxStream<'static, LogLine> {
-        self.of(instance).follow(instance)
+    fn follow(&self, instance: &InstanceId, lines: usize) -> BoxStream<'static, LogLine> {
+        self.of(instance).follow(instance, lines)
     }
 
     async fn connections(&self, instance: &InstanceId) -> Option<BTreeSet<SocketAddr>> {

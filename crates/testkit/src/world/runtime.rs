@@ -143,7 +143,7 @@ impl Runtime for SimRuntime {
         vec![LogLine { stream: LogStream::Stderr, text: format!("the last words of {instance}") }]
     }
 
-    fn follow(&self, _: &InstanceId) -> BoxStream<'static, LogLine> {
+    fn follow(&self, _: &InstanceId, _: usize) -> BoxStream<'static, LogLine> {
         stream::empty().boxed()
     }
 

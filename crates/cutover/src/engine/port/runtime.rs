@@ -41,8 +41,9 @@ pub trait Runtime: Send + Sync {
     /// The last lines it wrote, both streams, oldest first as far as that can be told.
     async fn logs(&self, instance: &InstanceId, lines: usize) -> Vec<LogLine>;
 
-    /// The lines it writes from now on, until it ends. A runtime that can tell its next attempt may go on with that.
-    fn follow(&self, instance: &InstanceId) -> BoxStream<'static, LogLine>;
+    /// The last lines it wrote, as of [`Runtime::logs`], and all that come after them, until it ends. A runtime that can tell its next
+    /// attempt may go on with that.
+    fn follow(&self, instance: &InstanceId, lines: usize) -> BoxStream<'static, LogLine>;
 
     /// The peers of the connections that are open to the instance's own address, whoever made them: what a router that
     /// does not count has in hand. `None` if that cannot be seen.

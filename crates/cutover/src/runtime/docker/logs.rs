@@ -45,19 +45,32 @@ impl DockerRuntime {
         told.split_off(told.len().saturating_sub(lines))
     }
 
-    /// The lines that it writes from now on, in whichever container it is started, until it is forgotten.
-    pub(super) fn lines_from_now(&self, instance: &InstanceId) -> BoxStream<'static, LogLine> {
-        let told = stream::unfold((self.clone(), instance.clone(), None), |(runtime, instance, last)| async move {
-            let (container, tail) = runtime.next_to_follow(&instance, last.as_deref()).await?;
-            let lines = runtime.follow_one(&container, tail).await;
-            Some((lines, (runtime, instance, Some(container))))
-        });
+    /// The last lines of an instance and those that come, in whichever container it is started, until it is forgotten.
+    pub(super) fn follow_all(&self, instance: &InstanceId, lines: usize) -> BoxStream<'static, LogLine> {
+        let told =
+            stream::unfold((self.clone(), instance.clone(), None), move |(runtime, instance, last)| async move {
+                let (container, tail) = runtime.next_to_follow(&instance, last.as_deref(), lines).await?;
+                let mut earlier = Vec::new();
+                if last.is_none() {
+                    earlier = runtime.last_lines(&instance, lines).await;
+                    // Of the attempt before: those of this one are told with what follows.
+                    let own = runtime.tail(&container, lines).await.len();
+                    earlier.truncate(earlier.len().saturating_sub(own));
+                }
+                let lines = stream::iter(earlier).chain(runtime.follow_one(&container, &tail).await);
+                Some((lines, (runtime, instance, Some(container))))
+            });
         told.flatten().boxed()
     }
 
-    /// Which container to follow after `last`, and how many of the lines it has written already are to be told. Whoever begins wants
-    /// none of them; of a container that is new, all are. `None` when the instance is forgotten.
-    async fn next_to_follow(&self, instance: &InstanceId, last: Option<&str>) -> Option<(String, &'static str)> {
+    /// Which container to follow after `last`, and how many of the lines it has written already are to be told: of one that is new, all.
+    /// `None` when the instance is forgotten.
+    async fn next_to_follow(
+        &self,
+        instance: &InstanceId,
+        last: Option<&str>,
+        lines: usize,
+    ) -> Option<(String, String)> {
         loop {
             let record = self.records.read(instance).ok()??;
             let is_new = last.is_some_and(|last| last != record.container);
@@ -67,9 +80,10 @@ impl DockerRuntime {
                 self.look(&record).await.ok().flatten()
             };
             match seen {
-                Some(_) if is_new => return Some((record.container, "all")),
+                Some(_) if last.is_none() => return Some((record.container, lines.to_string())),
+                Some(_) if is_new => return Some((record.container, "all".to_owned())),
                 // The same one again: the engine was away meanwhile.
-                Some(seen) if last.is_none() || is_running(&seen) => return Some((record.container, "0")),
+                Some(seen) if is_running(&seen) => return Some((record.container, "0".to_owned())),
                 _ => tokio::time::sleep(LOOK_AGAIN).await,
             }
         }
@@ -78,10 +92,9 @@ impl DockerRuntime {
     async fn follow_one(&self, container: &str, tail: &str) -> BoxStream<'static, LogLine> {
         let Ok(docker) = self.docker().await else { return stream::empty().boxed() };
         let options = LogsOptionsBuilder::default().stdout(true).stderr(true).follow(true).tail(tail).build();
-        let before = if tail == "0" { self.tail(container, COMPARED).await } else { Vec::new() };
         let parts = docker.logs(container, Some(options)).boxed();
         let whose = (self.clone(), container.to_owned());
-        let begun = Some((parts, Split::default(), before));
+        let begun = Some((parts, Split::default(), Vec::new()));
         let lines = stream::unfold((whose, begun), |(whose, state)| async move {
             let (mut parts, mut split, mut told) = state?;
             if let Some(Ok(part)) = parts.next().await {

@@ -236,8 +236,8 @@ impl Runtime for DockerRuntime {
         self.last_lines(instance, lines).await
     }
 
-    fn follow(&self, instance: &InstanceId) -> BoxStream<'static, LogLine> {
-        self.lines_from_now(instance)
+    fn follow(&self, instance: &InstanceId, lines: usize) -> BoxStream<'static, LogLine> {
+        self.follow_all(instance, lines)
     }
 
     async fn connections(&self, instance: &InstanceId) -> Option<BTreeSet<SocketAddr>> {

@@ -136,8 +136,8 @@ impl Runtime for ProcessRuntime {
         spawn_blocking(move || logs::last(&dir, lines)).await.unwrap_or_default()
     }
 
-    fn follow(&self, instance: &InstanceId) -> BoxStream<'static, LogLine> {
-        let follower = Follower::new(self.dir(instance));
+    fn follow(&self, instance: &InstanceId, lines: usize) -> BoxStream<'static, LogLine> {
+        let follower = Follower::new(self.dir(instance), lines);
         let next = |mut follower: Follower| async move { Some((follower.next().await?, follower)) };
         stream::unfold(follower, next).boxed()
     }

@@ -11,7 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{LONGEST_LINE, file, readable};
+use super::{LONGEST_LINE, file, last_before, readable};
 use crate::engine::port::{LogLine, LogStream};
 use crate::runtime::process::layout::InstanceDir;
 use crate::runtime::process::record::Record;
@@ -49,9 +49,11 @@ struct Tail {
 type CopyId = (u64, i64, i64);
 
 impl Follower {
-    pub(crate) fn new(dir: InstanceDir) -> Self {
+    /// Begins with the last lines.
+    pub(crate) fn new(dir: InstanceDir, lines: usize) -> Self {
         let streams = LogStream::ALL.map(|stream| Tail::new(stream, file(stream, &dir)));
-        Self { dir, streams, lines: VecDeque::new() }
+        let lines = last_before(&dir, lines, streams.each_ref().map(|tail| tail.offset));
+        Self { dir, streams, lines: lines.into() }
     }
 
     /// The next line; `None` once the instance does not run and all it wrote was told.

@@ -28,19 +28,25 @@ fn file(stream: LogStream, dir: &InstanceDir) -> PathBuf {
 /// The last lines of both streams together: a half of each, and more of one where the other has less. The standard error
 /// comes last, for that is where a program says why it ends.
 pub fn last(dir: &InstanceDir, lines: usize) -> Vec<LogLine> {
-    let [out, err] = LogStream::ALL.map(|stream| last_of(dir, stream, lines));
+    last_before(dir, lines, [u64::MAX; 2])
+}
+
+/// The same of what lies before these ends of the files that are written to.
+fn last_before(dir: &InstanceDir, lines: usize, [out, err]: [u64; 2]) -> Vec<LogLine> {
+    let out = last_of(dir, LogStream::Stdout, lines, out);
+    let err = last_of(dir, LogStream::Stderr, lines, err);
     let of_err = err.len().min(lines.div_ceil(2).max(lines.saturating_sub(out.len())));
     let of_out = out.len().min(lines - of_err);
     [&out[out.len() - of_out..], &err[err.len() - of_err..]].concat()
 }
 
-fn last_of(dir: &InstanceDir, stream: LogStream, lines: usize) -> Vec<LogLine> {
+fn last_of(dir: &InstanceDir, stream: LogStream, lines: usize, end: u64) -> Vec<LogLine> {
     let log = file(stream, dir);
     let mut text = Vec::new();
     // Newest first, each in front of what is there already.
-    for path in std::iter::once(log.clone()).chain((1..).map(|age| old_log(&log, age))) {
+    for (path, end) in std::iter::once((log.clone(), end)).chain((1..).map(|age| (old_log(&log, age), u64::MAX))) {
         let room = READ_BACK.saturating_sub(text.len() as u64);
-        let Some(part) = end_of(&path, room) else { break };
+        let Some(part) = end_of(&path, end, room) else { break };
         text.splice(0..0, part);
         if room == 0 || text.iter().filter(|byte| **byte == b'\n').count() > lines {
             break;
@@ -50,12 +56,13 @@ fn last_of(dir: &InstanceDir, stream: LogStream, lines: usize) -> Vec<LogLine> {
     all[all.len().saturating_sub(lines)..].to_vec()
 }
 
-fn end_of(path: &Path, most: u64) -> Option<Vec<u8>> {
+fn end_of(path: &Path, end: u64, most: u64) -> Option<Vec<u8>> {
     let mut file = File::open(path).ok()?;
-    let size = file.metadata().ok()?.len();
-    file.seek(SeekFrom::Start(size.saturating_sub(most))).ok()?;
+    let size = file.metadata().ok()?.len().min(end);
+    let begin = size.saturating_sub(most);
+    file.seek(SeekFrom::Start(begin)).ok()?;
     let mut part = Vec::new();
-    file.take(most).read_to_end(&mut part).ok()?;
+    file.take(size - begin).read_to_end(&mut part).ok()?;
     Some(part)
 }
 
@@ -97,6 +104,8 @@ mod tests {
         let (_state, dir) = written("a\nb\n", "");
         assert_eq!(texts(&last(&dir, 2)), ["a", "b"]);
         assert!(last(&dir, 0).is_empty());
+        let (_state, dir) = written("a\nb\nc\n", "x\ny\n");
+        assert_eq!(texts(&last_before(&dir, 9, [4, 0])), ["a", "b"], "what comes after is told by others");
     }
 
     #[test]
