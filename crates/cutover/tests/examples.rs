@@ -204,7 +204,7 @@ fn number(name: &str) -> Option<u32> {
 }
 
 /// Up, twice forward, once back, and a broken release that is refused; all of it under load, and beside a stream that began before.
-/// Meant to fail, with the stream cut, with `stream_drain = "5s"`.
+/// Seen to fail, with the stream cut, with `stream_drain = "5s"`.
 #[expect(clippy::print_stdout, reason = "cargo xtask soak shows the reports")]
 fn goes_through_its_paces(kind: &Kind, mode: Mode) {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
