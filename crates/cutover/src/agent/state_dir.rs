@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
+use crate::runtime::process::identity::holder_of;
+
 /// The file that says whose directory it is.
 const MARKER: &str = "cutover-state";
 const MARKER_TEXT: &str = "This directory belongs to cutover. Format 1.\n";
@@ -126,9 +128,8 @@ impl StateDir {
         let options = options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let mut lock = options.open(self.lock()).map_err(io("open"))?;
         if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
-            let mut owner = String::new();
-            let _ = lock.read_to_string(&mut owner);
-            return Err(StateDirError::Occupied { path: self.0.clone(), pid: owner.trim().parse().ok() });
+            let pid = holder_of(&self.lock()).map(i32::cast_unsigned);
+            return Err(StateDirError::Occupied { path: self.0.clone(), pid });
         }
         let _ = lock.set_len(0);
         let _ = lock.write_all(std::process::id().to_string().as_bytes());

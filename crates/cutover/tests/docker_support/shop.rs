@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Once;
 
-use cutover_core::table::Mode;
 use cutover_testkit::host::{Host, Told};
 
 use super::{Containers, docker, sample};
@@ -116,10 +115,7 @@ impl Shop {
     pub fn targets(&self) -> Vec<String> {
         let table = self.host.table().unwrap_or_default();
         let targets = table.services.iter().flat_map(|service| &service.targets);
-        targets
-            .filter(|target| matches!(target.mode, Mode::Serving { .. }))
-            .map(|target| target.address.to_string())
-            .collect()
+        targets.filter(|target| target.serves()).map(|target| target.address.to_string()).collect()
     }
 
     /// The body that a client gets for a path; `None` if it gets none, or another status than 200.

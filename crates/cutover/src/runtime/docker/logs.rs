@@ -8,6 +8,7 @@ use cutover_core::InstanceId;
 use futures_util::stream::{self, BoxStream, StreamExt};
 
 use super::DockerRuntime;
+use super::record::Record;
 use super::start::is_running;
 use crate::engine::port::{LogLine, LogStream};
 
@@ -22,13 +23,18 @@ impl DockerRuntime {
     /// before.
     pub(super) async fn last_lines(&self, instance: &InstanceId, lines: usize) -> Vec<LogLine> {
         let Ok(Some(record)) = self.records.read(instance) else { return Vec::new() };
-        let mut last = self.tail(&record.container, lines).await;
-        if let Some(previous) = record.previous.filter(|_| last.len() < lines) {
-            let mut earlier = self.tail(&previous, lines - last.len()).await;
-            earlier.append(&mut last);
-            last = earlier;
+        let last = self.tail(&record.container, lines).await;
+        let mut all = self.earlier(&record, lines.saturating_sub(last.len())).await;
+        all.extend(last);
+        all
+    }
+
+    /// The last lines of the attempt before.
+    async fn earlier(&self, record: &Record, lines: usize) -> Vec<LogLine> {
+        match &record.previous {
+            Some(previous) if lines > 0 => self.tail(previous, lines).await,
+            _ => Vec::new(),
         }
-        last
     }
 
     async fn tail(&self, container: &str, lines: usize) -> Vec<LogLine> {
@@ -49,16 +55,15 @@ impl DockerRuntime {
     pub(super) fn follow_all(&self, instance: &InstanceId, lines: usize) -> BoxStream<'static, LogLine> {
         let told =
             stream::unfold((self.clone(), instance.clone(), None), move |(runtime, instance, last)| async move {
-                let (container, tail) = runtime.next_to_follow(&instance, last.as_deref(), lines).await?;
+                let (record, tail) = runtime.next_to_follow(&instance, last.as_deref(), lines).await?;
                 let mut earlier = Vec::new();
                 if last.is_none() {
-                    earlier = runtime.last_lines(&instance, lines).await;
-                    // Of the attempt before: those of this one are told with what follows.
-                    let own = runtime.tail(&container, lines).await.len();
-                    earlier.truncate(earlier.len().saturating_sub(own));
+                    // Those of this one are told with what follows.
+                    let own = runtime.tail(&record.container, lines).await.len();
+                    earlier = runtime.earlier(&record, lines.saturating_sub(own)).await;
                 }
-                let lines = stream::iter(earlier).chain(runtime.follow_one(&container, &tail).await);
-                Some((lines, (runtime, instance, Some(container))))
+                let lines = stream::iter(earlier).chain(runtime.follow_one(&record.container, &tail).await);
+                Some((lines, (runtime, instance, Some(record.container))))
             });
         told.flatten().boxed()
     }
@@ -70,7 +75,7 @@ impl DockerRuntime {
         instance: &InstanceId,
         last: Option<&str>,
         lines: usize,
-    ) -> Option<(String, String)> {
+    ) -> Option<(Record, String)> {
         loop {
             let record = self.records.read(instance).ok()??;
             let is_new = last.is_some_and(|last| last != record.container);
@@ -80,10 +85,10 @@ impl DockerRuntime {
                 self.look(&record).await.ok().flatten()
             };
             match seen {
-                Some(_) if last.is_none() => return Some((record.container, lines.to_string())),
-                Some(_) if is_new => return Some((record.container, "all".to_owned())),
+                Some(_) if last.is_none() => return Some((record, lines.to_string())),
+                Some(_) if is_new => return Some((record, "all".to_owned())),
                 // The same one again: the engine was away meanwhile.
-                Some(seen) if is_running(&seen) => return Some((record.container, "0".to_owned())),
+                Some(seen) if is_running(&seen) => return Some((record, "0".to_owned())),
                 _ => tokio::time::sleep(LOOK_AGAIN).await,
             }
         }

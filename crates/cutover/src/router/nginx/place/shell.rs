@@ -25,15 +25,8 @@ pub(super) fn with_input(words: &[String], input: &[u8]) -> Vec<u8> {
     if input.is_empty() {
         return format!("{} </dev/null", line(words)).into_bytes();
     }
-    let mut script = b"printf %s '".to_vec();
-    for byte in input {
-        match byte {
-            b'\'' => script.extend_from_slice(br"'\''"),
-            byte => script.push(*byte),
-        }
-    }
-    script.extend_from_slice(format!("' | {}", line(words)).as_bytes());
-    script
+    let quoted = input.split(|byte| *byte == b'\'').collect::<Vec<_>>().join(&br"'\''"[..]);
+    [b"printf %s '", &quoted[..], format!("' | {}", line(words)).as_bytes()].concat()
 }
 
 /// A script of two commands, of which the second follows the first.
